@@ -1,1 +1,15 @@
+//! Finds out whether a replicated state machine is right.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("rsm-check runs on Linux only: it needs PID namespaces, pseudo-terminals and /proc.");
+
+pub mod fault;
+pub mod history;
+pub mod op;
+pub mod verdict;
+
+pub mod client;
+pub mod cluster;
+pub mod recorder;
+
+pub mod checker;

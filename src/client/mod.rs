@@ -1,0 +1,1 @@
+//! Drives operations; one file per protocol.

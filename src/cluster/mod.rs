@@ -1,0 +1,3 @@
+//! Real processes and the faultable links between them.
+
+pub mod proxy;

@@ -1,0 +1,1 @@
+//! One faultable proxy per link.

@@ -1,0 +1,180 @@
+//! What can be broken, and where: nodes, links, faults.
+//!
+//! Closed enums, so that no misspelt fault silently does nothing. Plain data:
+//! must not know how a fault is carried out (`nemesis`) or when (`plan`).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A process of the system under test, by its role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Node {
+    /// The coordinator, `coord`.
+    Coord,
+    /// A replica, `srv-1` and up.
+    Srv(u16),
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Coord => f.pad("coord"),
+            Self::Srv(number) => f.pad(&format!("srv-{number}")),
+        }
+    }
+}
+
+impl FromStr for Node {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "coord" {
+            return Ok(Self::Coord);
+        }
+        match text.strip_prefix("srv-").map(str::parse::<u16>) {
+            Some(Ok(number)) if number > 0 && text == format!("srv-{number}") => Ok(Self::Srv(number)),
+            _ => Err(format!("`{text}` is no node; accepted: coord, srv-1, srv-2, ...")),
+        }
+    }
+}
+
+/// A connection path between two roles; each has a proxy of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Link {
+    /// From the clients to the coordinator.
+    ClientsCoord,
+    /// From the coordinator to replica n.
+    CoordSrv(u16),
+}
+
+impl Link {
+    /// The node that listens at the far end.
+    pub fn server(self) -> Node {
+        match self {
+            Self::ClientsCoord => Node::Coord,
+            Self::CoordSrv(number) => Node::Srv(number),
+        }
+    }
+
+    /// The link whose far end is `node`.
+    pub fn to(node: Node) -> Self {
+        match node {
+            Node::Coord => Self::ClientsCoord,
+            Node::Srv(number) => Self::CoordSrv(number),
+        }
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientsCoord => f.pad("clients-coord"),
+            Self::CoordSrv(number) => f.pad(&format!("coord-srv-{number}")),
+        }
+    }
+}
+
+impl FromStr for Link {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "clients-coord" {
+            return Ok(Self::ClientsCoord);
+        }
+        match text.strip_prefix("coord-").map(str::parse::<Node>) {
+            Some(Ok(Node::Srv(number))) => Ok(Self::CoordSrv(number)),
+            _ => Err(format!("`{text}` is no link; accepted: clients-coord, coord-srv-1, coord-srv-2, ...")),
+        }
+    }
+}
+
+macro_rules! serde_as_text {
+    ($($name:ty),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+serde_as_text!(Node, Link);
+
+/// The kinds of fault that the nemesis knows.
+///
+/// In the history a fault's lines carry its [`name`](FaultKind::name) as `f`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// SIGKILL to every process of the node, a restart when the fault ends.
+    Kill,
+    /// SIGSTOP to every process of the node, SIGCONT when the fault ends.
+    Pause,
+    /// Every chunk on the node's link arrives later, in both directions.
+    Delay,
+}
+
+impl FaultKind {
+    /// Every kind, in the order of reports.
+    pub const ALL: [Self; 3] = [Self::Kill, Self::Pause, Self::Delay];
+
+    /// The word of the workload file, of the history and of reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+            Self::Delay => "delay",
+        }
+    }
+
+    /// Back from [`name`](FaultKind::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Whether the fault stops the node itself from working, rather than a link.
+    pub fn hits_process(self) -> bool {
+        matches!(self, Self::Kill | Self::Pause)
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_nodes_and_links_survive_the_round_trip() {
+        for node in [Node::Coord, Node::Srv(1), Node::Srv(12)] {
+            assert_eq!(node.to_string().parse(), Ok(node));
+            assert_eq!(Link::to(node).to_string().parse(), Ok(Link::to(node)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_node_is_refused() {
+        for text in ["srv-0", "srv-01", "srv", "srv-+1", "Coord", "srv-99999999"] {
+            assert!(text.parse::<Node>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_fault_has_a_name_that_finds_it_again() {
+        for kind in FaultKind::ALL {
+            assert_eq!(FaultKind::from_name(kind.name()), Some(kind));
+        }
+    }
+}
