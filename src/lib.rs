@@ -8,6 +8,8 @@ pub mod history;
 pub mod op;
 pub mod verdict;
 
+pub mod workload;
+
 pub mod client;
 pub mod cluster;
 pub mod recorder;
