@@ -10,6 +10,8 @@ pub mod verdict;
 
 pub mod workload;
 
+pub mod plan;
+
 pub mod client;
 pub mod cluster;
 pub mod recorder;
