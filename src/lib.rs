@@ -3,9 +3,12 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("rsm-check runs on Linux only: it needs PID namespaces, pseudo-terminals and /proc.");
 
+pub mod clock;
 pub mod fault;
 pub mod history;
+pub mod loopback;
 pub mod op;
+pub mod sync;
 pub mod verdict;
 
 pub mod workload;
