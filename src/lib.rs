@@ -19,4 +19,6 @@ pub mod client;
 pub mod cluster;
 pub mod recorder;
 
+pub mod nemesis;
+
 pub mod checker;
