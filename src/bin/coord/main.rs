@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use launch::Edition;
-use sequencer::Timing;
+use sequencer::Settings;
 
 /// The coordinator: takes transfers from clients on a free loopback port and orders them.
 #[derive(Debug, Parser)]
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.edition {
         Edition::Classic => classic::run(&arguments.ports),
-        Edition::Durable => runtime::run(&arguments.ports, timing(&arguments)),
+        Edition::Durable => runtime::run(&arguments.ports, settings(&arguments)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,8 +53,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn timing(arguments: &Arguments) -> Timing {
-    Timing {
+fn settings(arguments: &Arguments) -> Settings {
+    Settings {
         heartbeat: Duration::from_millis(100),
         commit_delay: Duration::from_millis(5),
         silence: Duration::from_millis(500),
@@ -62,5 +62,8 @@ fn timing(arguments: &Arguments) -> Timing {
         wait: Duration::from_millis(arguments.refuse_after_ms),
         deadline: Duration::from_millis(arguments.deadline_ms),
         backoff: (Duration::from_millis(20), Duration::from_millis(500)),
+        batch: 512,
+        window: 2,
+        keep: 16_384,
     }
 }

@@ -20,7 +20,7 @@ use crate::client;
 use crate::launch::{listen, say};
 use crate::peer::{self, Handle};
 use crate::reference::transfer::Transfer;
-use crate::sequencer::{Event, Moment, Output, Reply, Sequencer, Timing};
+use crate::sequencer::{Event, Moment, Output, Reply, Sequencer, Settings};
 
 /// How often the sequencer looks at the clock when nothing happens.
 const TICK: Duration = Duration::from_millis(5);
@@ -42,7 +42,7 @@ pub enum Happening {
 }
 
 /// Serves until SIGTERM.
-pub fn run(ports: &[u16], timing: Timing) -> Result<(), Box<dyn Error>> {
+pub fn run(ports: &[u16], settings: Settings) -> Result<(), Box<dyn Error>> {
     let clients = room_for_clients();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -50,7 +50,7 @@ pub fn run(ports: &[u16], timing: Timing) -> Result<(), Box<dyn Error>> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let listener = listen()?;
         tokio::select! {
-            outcome = serve(listener, ports, timing, clients) => outcome,
+            outcome = serve(listener, ports, settings, clients) => outcome,
             _ = terminate.recv() => Ok(()),
             _ = interrupt.recv() => Ok(()),
         }
@@ -69,7 +69,7 @@ fn room_for_clients() -> usize {
 async fn serve(
     listener: StdListener,
     ports: &[u16],
-    timing: Timing,
+    settings: Settings,
     clients: usize,
 ) -> Result<(), Box<dyn Error>> {
     listener.set_nonblocking(true)?;
@@ -78,7 +78,7 @@ async fn serve(
         tokio::spawn(peer::keep_connected(replica, port, tell.clone()));
     }
     tokio::spawn(accept(TcpListener::from_std(listener)?, tell, clients));
-    Driver::new(ports.len(), timing).drive(happenings).await;
+    Driver::new(ports.len(), settings).drive(happenings).await;
     Ok(())
 }
 
@@ -112,9 +112,9 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(replicas: usize, timing: Timing) -> Self {
+    fn new(replicas: usize, settings: Settings) -> Self {
         Self {
-            sequencer: Sequencer::new(replicas, timing),
+            sequencer: Sequencer::new(replicas, settings),
             started: Instant::now(),
             peers: HashMap::new(),
             replies: HashMap::new(),

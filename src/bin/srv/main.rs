@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let Arguments { edition, compact_bytes, data } = Arguments::parse();
     let outcome = match edition {
         Edition::Classic => classic::run(&data),
-        Edition::Durable => server::run(&data, compact_bytes),
+        Edition::Durable => server::run(&data, replica::Limits { compact_bytes, fetch_entries: 2048 }),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

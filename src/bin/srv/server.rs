@@ -18,7 +18,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use crate::connection::Connection;
 use crate::disk::Disk;
 use crate::launch::{listen, say};
-use crate::replica::{Answer, Replica, ReplicaError};
+use crate::replica::{Answer, Limits, Replica, ReplicaError};
 
 /// The data file follows the commits at this distance.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
@@ -28,9 +28,9 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const MAX_CONNECTIONS: usize = 64;
 
 /// Serves until SIGTERM, or until the disk fails.
-pub fn run(data: &Path, compact_bytes: u64) -> Result<(), Box<dyn Error>> {
+pub fn run(data: &Path, limits: Limits) -> Result<(), Box<dyn Error>> {
     let signals = termination()?;
-    let (replica, story) = Replica::open(Disk::beside(data)?, compact_bytes)?;
+    let (replica, story) = Replica::open(Disk::beside(data)?, limits)?;
     let listener = listen()?;
     listener.set_nonblocking(true)?;
     say(format_args!("ready: {story}"));

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Output, Reply, Timing};
+use super::{Output, Reply, Settings};
 use crate::reference::bank::Balances;
 use crate::reference::transfer::Transfer;
 
@@ -70,13 +70,13 @@ impl Clients {
     }
 
     /// Ends every wait that lasted too long, each in the way its state allows.
-    pub fn expire(&mut self, now: Duration, timing: &Timing, out: &mut Vec<Output>) {
+    pub fn expire(&mut self, now: Duration, settings: &Settings, out: &mut Vec<Output>) {
         let late = |since: Duration, limit| now.saturating_sub(since) >= limit;
-        while let Some(first) = pop_if(&mut self.waiting, |waiting| late(waiting.since, timing.wait)) {
+        while let Some(first) = pop_if(&mut self.waiting, |waiting| late(waiting.since, settings.wait)) {
             let reply = Reply::Refused("no majority of replicas answered in time");
             out.push(Output::Reply { client: first.client, reply });
         }
-        while let Some(first) = pop_if(&mut self.placed, |placed| late(placed.since, timing.deadline)) {
+        while let Some(first) = pop_if(&mut self.placed, |placed| late(placed.since, settings.deadline)) {
             out.push(Output::Reply { client: first.client, reply: Reply::Unknown });
         }
     }

@@ -193,7 +193,7 @@ impl Sequencer {
     /// Steps back. The first time there is nothing to wait for: a new coordinator learns so what
     /// was promised before it.
     fn rest(&mut self, now: Duration) {
-        let (shortest, longest) = self.timing.backoff;
+        let (shortest, longest) = self.settings.backoff;
         let doublings = self.rounds_lost.saturating_sub(1).min(16);
         let delay = if self.rounds_lost == 0 { Duration::ZERO } else { shortest * (1 << doublings) };
         self.rounds_lost = self.rounds_lost.saturating_add(1);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::Timing;
+use super::Settings;
 use crate::reference::entry::Position;
 
 /// Slowest link that is still worth keeping: a message may take this much longer per byte.
@@ -141,25 +141,25 @@ impl Link {
     }
 
     /// It answers.
-    pub fn is_reachable(&self, now: Duration, timing: &Timing) -> bool {
+    pub fn is_reachable(&self, now: Duration, settings: &Settings) -> bool {
         let proven = self.connection().is_some_and(|connection| connection.proven);
-        proven && self.silence(now) < timing.silence
+        proven && self.silence(now) < settings.silence
     }
 
     /// It is known not to answer. Between the two lies a connection still on trial.
-    pub fn is_unreachable(&self, now: Duration, timing: &Timing) -> bool {
+    pub fn is_unreachable(&self, now: Duration, settings: &Settings) -> bool {
         match self.contact {
             Contact::Unknown => false,
             Contact::Failed => true,
-            Contact::Connected(_) => self.silence(now) >= timing.silence,
+            Contact::Connected(_) => self.silence(now) >= settings.silence,
         }
     }
 
     /// So long silent that a new connection is the better bet: a byte may be lost for good, and
     /// then this one will never speak again. Patience grows, so that a slow link gets through.
-    pub fn is_hopeless(&self, now: Duration, timing: &Timing) -> bool {
+    pub fn is_hopeless(&self, now: Duration, settings: &Settings) -> bool {
         let extra = self.connection().map_or(Duration::ZERO, |c| c.extra_patience);
-        let patience = (timing.give_up * (1 + self.silences)).min(timing.give_up * 2);
+        let patience = (settings.give_up * (1 + self.silences)).min(settings.give_up * 2);
         self.silence(now) > patience + extra
     }
 }

@@ -22,9 +22,9 @@ use link::{Contact, Link};
 
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 
-/// How long things may take. All of it affects service only, never what is true.
+/// How long things may take, and how much is kept. It affects service only, never what is true.
 #[derive(Clone, Copy, Debug)]
-pub struct Timing {
+pub struct Settings {
     /// An idle replica hears from us this often.
     pub heartbeat: Duration,
     /// A commit is told on its own if nothing carries it for this long.
@@ -39,6 +39,12 @@ pub struct Timing {
     pub deadline: Duration,
     /// First and longest delay before asking for promises again.
     pub backoff: (Duration, Duration),
+    /// Most entries in one message: small enough for a slow link to show progress.
+    pub batch: usize,
+    /// Messages under way to one replica. More only splits groups: what waits joins the next.
+    pub window: usize,
+    /// Entries kept for replicas that lag; who lags further gets a whole state.
+    pub keep: u64,
 }
 
 /// The caller's clocks at one instant: one that only runs, one that names the time.
@@ -92,7 +98,7 @@ pub enum Reply {
 /// The coordinator.
 #[derive(Debug)]
 pub struct Sequencer {
-    timing: Timing,
+    settings: Settings,
     links: Vec<Link>,
     phase: Phase,
     /// The number under which this coordinator speaks; with `highest_seen`, ever growing.
@@ -110,9 +116,9 @@ pub struct Sequencer {
 
 impl Sequencer {
     /// A coordinator that knows nothing yet.
-    pub fn new(replicas: usize, timing: Timing) -> Self {
+    pub fn new(replicas: usize, settings: Settings) -> Self {
         Self {
-            timing,
+            settings,
             links: (0..replicas).map(|_| Link::default()).collect(),
             phase: Phase::Resting { until: Duration::ZERO },
             incarnation: 0,
@@ -137,6 +143,8 @@ impl Sequencer {
     pub fn handle(&mut self, event: Event, now: Duration) {
         match event {
             Event::Connected { replica, connection } => {
+                // The end of an earlier connection may be told late, or never.
+                self.restart_if_source(replica, now);
                 self.links[replica].connected(connection, now);
                 self.greet(replica, now);
             }
@@ -162,7 +170,7 @@ impl Sequencer {
         self.drop_hopeless_links(now.elapsed);
         self.start_round_when_due(now.elapsed);
         self.admit(now);
-        self.clients.expire(now.elapsed, &self.timing, &mut self.out);
+        self.clients.expire(now.elapsed, &self.settings, &mut self.out);
         self.replicate(now.elapsed);
         self.note_changes(now.elapsed);
         std::mem::take(&mut self.out)
@@ -171,9 +179,9 @@ impl Sequencer {
     /// Requests get a place in the log only while a majority answers; else they wait a little, or
     /// are refused where waiting is in vain.
     fn admit(&mut self, now: Moment) {
-        let timing = &self.timing;
-        let count = |is: fn(&Link, Duration, &Timing) -> bool| {
-            self.links.iter().filter(|link| is(link, now.elapsed, timing)).count()
+        let settings = &self.settings;
+        let count = |is: fn(&Link, Duration, &Settings) -> bool| {
+            self.links.iter().filter(|link| is(link, now.elapsed, settings)).count()
         };
         let majority = self.majority();
         if count(Link::is_unreachable) > self.links.len() - majority {
@@ -211,7 +219,7 @@ impl Sequencer {
 
     fn drop_hopeless_links(&mut self, now: Duration) {
         for replica in 0..self.links.len() {
-            if !self.links[replica].is_hopeless(now, &self.timing) {
+            if !self.links[replica].is_hopeless(now, &self.settings) {
                 continue;
             }
             self.links[replica].silences += 1;
@@ -246,9 +254,9 @@ impl Sequencer {
     /// Says what changed, seldom enough to be read.
     fn note_changes(&mut self, now: Duration) {
         for (replica, link) in self.links.iter_mut().enumerate() {
-            let state = match link.is_reachable(now, &self.timing) {
+            let state = match link.is_reachable(now, &self.settings) {
                 true => Some(true),
-                false if link.is_unreachable(now, &self.timing) => Some(false),
+                false if link.is_unreachable(now, &self.settings) => Some(false),
                 false => None,
             };
             if state.is_some() && state != link.reported_reachable {

@@ -11,13 +11,6 @@ use super::{Output, Sequencer, name};
 use crate::reference::entry::{Command, Entry, Position};
 use crate::reference::message::ToReplica;
 
-/// Most entries in one message: small enough for a slow link to show progress.
-const BATCH: usize = 512;
-/// Messages under way to one replica. More only splits groups: what waits here joins the next.
-const WINDOW: usize = 2;
-/// Entries kept for replicas that lag; who lags further gets a whole state.
-const KEEP: u64 = 16_384;
-
 impl Sequencer {
     /// Puts waiting requests into the order, stamped with the one time that all replicas write.
     pub(super) fn place_waiting(&mut self, time: i64) {
@@ -52,8 +45,10 @@ impl Sequencer {
             }
             return;
         }
-        while self.links[replica].unanswered() < WINDOW && self.links[replica].next <= self.log.last().index {
-            self.append(replica, BATCH, now);
+        while self.links[replica].unanswered() < self.settings.window
+            && self.links[replica].next <= self.log.last().index
+        {
+            self.append(replica, self.settings.batch, now);
         }
         if self.is_heartbeat_due(&self.links[replica], now) {
             self.append(replica, 0, now);
@@ -64,14 +59,14 @@ impl Sequencer {
         if self.links[replica].next <= self.log.base().index {
             self.install(replica, now);
         } else {
-            self.append(replica, BATCH, now);
+            self.append(replica, self.settings.batch, now);
         }
     }
 
     fn is_heartbeat_due(&self, link: &Link, now: Duration) -> bool {
         let idle = link.idle(now);
-        let news = link.told_commit < self.commit && idle >= self.timing.commit_delay;
-        (news || idle >= self.timing.heartbeat) && link.unanswered() < WINDOW
+        let news = link.told_commit < self.commit && idle >= self.settings.commit_delay;
+        (news || idle >= self.settings.heartbeat) && link.unanswered() < self.settings.window
     }
 
     fn append(&mut self, replica: usize, limit: usize, now: Duration) {
@@ -145,8 +140,8 @@ impl Sequencer {
 
     fn trim(&mut self) {
         let (Position { index: base, .. }, Position { index: last, .. }) = (self.log.base(), self.log.last());
-        if last - base > 2 * KEEP {
-            self.log.discard_through((last - KEEP).min(self.commit));
+        if last - base > 2 * self.settings.keep {
+            self.log.discard_through((last - self.settings.keep).min(self.commit));
         }
     }
 }

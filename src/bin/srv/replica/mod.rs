@@ -17,10 +17,16 @@ use crate::reference::log::Log;
 use crate::reference::message::{FromReplica, ToReplica};
 use crate::reference::words::BadWord;
 use storage::{Name, Storage, replace};
-use wal::{Memory, Wal};
+use wal::{Memory, Recovered, Wal};
 
-/// Most entries in one answer to a fetch.
-const FETCH_ENTRIES: usize = 2048;
+/// How much is kept and told at a time. It affects no promise.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes added to the log before it is summed up in a new one.
+    pub compact_bytes: u64,
+    /// Most entries in one answer to a fetch.
+    pub fetch_entries: usize,
+}
 
 /// An answer and the connection it goes to.
 #[derive(Debug)]
@@ -46,7 +52,7 @@ pub struct Replica<S> {
     memory: Memory,
     wal: Wal,
     answers: Vec<Answer>,
-    compact_bytes: u64,
+    limits: Limits,
     recorded_commit: u64,
     published: Option<u64>,
     figures: Figures,
@@ -116,13 +122,11 @@ pub enum BadLine {
 
 impl<S: Storage> Replica<S> {
     /// Remembers what the disk holds; on an empty disk, begins. Also says what is worth a line.
-    pub fn open(mut storage: S, compact_bytes: u64) -> Result<(Self, String), ReplicaError> {
+    pub fn open(mut storage: S, limits: Limits) -> Result<(Self, String), ReplicaError> {
         let (memory, wal, story) = match wal::recover(&mut storage)? {
             None => begin(&mut storage)?,
             Some(found) => {
-                if found.torn > 0 {
-                    cut_torn_tail(&mut storage, &found.wal)?;
-                }
+                settle(&mut storage, &found)?;
                 let place = found.memory.log.last();
                 let story = format!(
                     "recovered position {}, promised {}, applied {}, torn bytes cut {}",
@@ -134,7 +138,7 @@ impl<S: Storage> Replica<S> {
         let mut replica = Self {
             storage,
             wal,
-            compact_bytes,
+            limits,
             recorded_commit: memory.commit,
             memory,
             answers: Vec::new(),
@@ -171,7 +175,7 @@ impl<S: Storage> Replica<S> {
             self.figures.groups += 1;
         }
         self.memory.apply_committed();
-        if self.wal.outgrew(self.compact_bytes) {
+        if self.wal.outgrew(self.limits.compact_bytes) {
             self.compact()?;
         }
         Ok(std::mem::take(&mut self.answers))
@@ -223,7 +227,7 @@ impl<S: Storage> Replica<S> {
             return self.fenced();
         }
         let Memory { log, applied, bank, .. } = &self.memory;
-        match log.after(after, FETCH_ENTRIES) {
+        match log.after(after, self.limits.fetch_entries) {
             Some(entries) if after >= *applied => {
                 FromReplica::Entries { incarnation, entries: Cow::Borrowed(entries) }
             }
@@ -358,7 +362,13 @@ fn begin(storage: &mut impl Storage) -> Result<(Memory, Wal, String), ReplicaErr
     Ok((memory, wal, "started with an empty log".into()))
 }
 
-fn cut_torn_tail(storage: &mut impl Storage, wal: &Wal) -> Result<(), ReplicaError> {
-    let cut = storage.truncate(Name::Log, wal.length()).and_then(|()| storage.sync(Name::Log));
-    cut.map_err(|e| ReplicaError::io(storage, "cut the torn end of", Name::Log, e))
+/// What a killed predecessor wrote may be read and still not be on disk. Before a word is said
+/// about it, the torn end goes, and the rest and its name are made durable.
+fn settle(storage: &mut impl Storage, found: &Recovered) -> Result<(), ReplicaError> {
+    let cut = match found.torn {
+        0 => Ok(()),
+        _ => storage.truncate(Name::Log, found.wal.length()),
+    };
+    let settled = cut.and_then(|()| storage.sync(Name::Log)).and_then(|()| storage.sync_dir());
+    settled.map_err(|e| ReplicaError::io(storage, "recover", Name::Log, e))
 }
