@@ -5,6 +5,7 @@
 //! between the two. It judges nothing and must not know of processes, sockets or
 //! models; the order of lines is the order that is checked.
 
+pub mod data_file;
 pub mod line;
 pub mod read;
 
