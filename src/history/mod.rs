@@ -7,7 +7,11 @@
 
 pub mod data_file;
 pub mod line;
+mod pair;
+mod raw;
 pub mod read;
+#[cfg(test)]
+mod read_tests;
 
 use std::collections::BTreeMap;
 
