@@ -5,8 +5,13 @@
 //! between the two. It judges nothing and must not know of processes, sockets or
 //! models; the order of lines is the order that is checked.
 
+pub mod data_file;
 pub mod line;
+mod pair;
+mod raw;
 pub mod read;
+#[cfg(test)]
+mod read_tests;
 
 use std::collections::BTreeMap;
 
