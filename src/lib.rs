@@ -14,4 +14,6 @@ pub mod client;
 pub mod cluster;
 pub mod recorder;
 
+pub mod recorded;
+
 pub mod checker;
