@@ -17,3 +17,6 @@ pub mod recorder;
 pub mod recorded;
 
 pub mod checker;
+
+pub mod record;
+pub mod run_dir;
