@@ -20,5 +20,9 @@ pub mod cluster;
 pub mod recorder;
 
 pub mod nemesis;
+pub mod recorded;
 
 pub mod checker;
+
+pub mod record;
+pub mod run_dir;
