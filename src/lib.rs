@@ -20,3 +20,5 @@ pub mod checker;
 
 pub mod record;
 pub mod run_dir;
+
+pub mod report;

@@ -6,6 +6,8 @@
 //! transfers whose balance before is known from the reply before them.
 
 use rustc_hash::FxHashMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::bank::{BankModel, Guard};
 use crate::history::{AccountId, Call, Observed, Operation};
@@ -13,7 +15,7 @@ use crate::op::Outcome;
 use crate::recorded::Recorded;
 
 /// A share of transfers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedShare {
     /// Transfers that the guard refused.
     pub refused: u64,
