@@ -26,3 +26,5 @@ pub mod checker;
 
 pub mod record;
 pub mod run_dir;
+
+pub mod report;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checker::Judgement;
+use crate::checker::refused_share::RefusedShare;
 use crate::fault::{FaultKind, Node};
 use crate::history::Phase;
 use crate::recorded::{Recorded, Rest, RunState};
@@ -94,6 +95,9 @@ pub struct Judged {
     /// What a reader should know and what changed no verdict.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// How many transfers the guard refused; absent if it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedShare>,
 }
 
 impl From<&Judgement> for Judged {
@@ -106,7 +110,16 @@ impl From<&Judgement> for Judged {
             checks: judgement.checks.clone(),
             not_tested: judgement.not_tested.clone(),
             notes: judgement.notes.clone(),
+            refused: judgement.refused,
         }
+    }
+}
+
+impl Judged {
+    /// The first check that earned a verdict other than a pass.
+    pub fn leading(&self) -> Option<&CheckResult> {
+        let wrong = self.verdict != Verdict::Pass;
+        self.checks.iter().find(|check| wrong && check.verdict == Some(self.verdict))
     }
 }
 

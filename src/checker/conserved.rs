@@ -9,7 +9,7 @@
 //! in replies (two accounts of many have no fixed sum), nor files of replicas
 //! that were down at the end (a crash may cut them anywhere).
 
-use super::{final_files, quote, terms::Terms};
+use super::{bank::BankModel, final_files, quote};
 use crate::history::data_file::parse_data_file;
 use crate::history::{Observed, Operation};
 use crate::recorded::{Recorded, ReplicaFile};
@@ -18,14 +18,14 @@ use crate::verdict::{CheckName, CheckResult};
 /// Checks sums of full reads and of files.
 pub fn check(recorded: &Recorded) -> CheckResult {
     let name = CheckName::Conserved;
-    let terms = match Terms::parse(&recorded.workload.model) {
-        Ok(terms) => terms,
+    let model = match recorded.workload.model.parse::<BankModel>() {
+        Ok(model) => model,
         Err(why) => return CheckResult::skipped(name, why),
     };
     let reads: Vec<_> = recorded.history.operations.iter().filter_map(|op| full_read(recorded, op)).collect();
     let files = final_files(recorded).files;
-    let mut wrong: Vec<String> = reads.iter().filter_map(|read| wrong_read(read, terms.initial)).collect();
-    wrong.extend(files.iter().filter_map(|file| wrong_file(file, terms.initial)));
+    let mut wrong: Vec<String> = reads.iter().filter_map(|read| wrong_read(read, model.initial)).collect();
+    wrong.extend(files.iter().filter_map(|file| wrong_file(file, model.initial)));
     match wrong.first() {
         Some(first) => CheckResult::violation(name, first.clone()).with_details(wrong.drain(1..).take(20)),
         None if reads.is_empty() && files.is_empty() => {

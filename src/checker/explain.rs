@@ -8,9 +8,9 @@
 
 use std::collections::BTreeMap;
 
+use super::bank::BankModel;
 use super::count;
 use super::node_life::{acknowledged_until, of_operation, seconds};
-use super::terms::Terms;
 use crate::fault::{FaultKind, Node};
 use crate::history::data_file::DataFile;
 use crate::history::{AccountId, Call, ClusterWhat, History, Observed, Operation};
@@ -79,7 +79,7 @@ pub fn only_since(
     order: Option<&[usize]>,
 ) -> Option<usize> {
     let history = &recorded.history;
-    let terms = Terms::parse(&recorded.workload.model).ok()?;
+    let model = recorded.workload.model.parse::<BankModel>().ok()?;
     let order = order.map_or_else(|| acknowledged_order(history), <[usize]>::to_vec);
     let operations: Vec<&Operation> = order.iter().filter_map(|&at| history.operations.get(at)).collect();
     let wanted: BTreeMap<&str, i64> =
@@ -88,8 +88,8 @@ pub fn only_since(
     let first = operations.iter().position(after).unwrap_or(operations.len());
     let mut places = first..=operations.len().min(first + PLACES);
     places.find_map(|place| {
-        let left = replay(history, &operations[place..], terms)?;
-        agrees(history, left, &wanted, terms, restart).then_some(operations.len() - place)
+        let left = replay(history, &operations[place..], model);
+        agrees(history, left, &wanted, model, restart).then_some(operations.len() - place)
     })
 }
 
@@ -99,7 +99,7 @@ fn agrees(
     history: &History,
     left: State,
     wanted: &BTreeMap<&str, i64>,
-    terms: Terms,
+    model: BankModel,
     restart: Restart,
 ) -> bool {
     let same = |state: &State| {
@@ -111,7 +111,8 @@ fn agrees(
     };
     let with_one_more = |operation: &Operation| {
         let mut state = left.clone();
-        apply(&mut state, operation, terms).is_some() && same(&state)
+        apply(&mut state, operation, model);
+        same(&state)
     };
     same(&left) || history.operations.iter().filter(unknown).take(64).any(with_one_more)
 }
@@ -128,31 +129,29 @@ fn acknowledged_order(history: &History) -> Vec<usize> {
 
 type State = BTreeMap<AccountId, i64>;
 
-fn replay(history: &History, operations: &[&Operation], terms: Terms) -> Option<State> {
+fn replay(history: &History, operations: &[&Operation], model: BankModel) -> State {
     let mut state = vec![None; history.accounts.len()];
     for operation in operations {
         let Call::Transfer { from, to, amount } = operation.call else { continue };
         let [from, to] = [from.0 as usize, to.0 as usize];
-        let debited = *state[from].get_or_insert(terms.initial);
-        let credited = *state[to].get_or_insert(terms.initial);
-        if from != to && terms.guard.lets(debited, amount) {
-            state[from] = Some(debited.checked_sub(amount)?);
-            state[to] = Some(credited.checked_add(amount)?);
+        let debited = *state[from].get_or_insert(model.initial);
+        let credited = *state[to].get_or_insert(model.initial);
+        if let Some([debited, credited]) = model.transfer(debited, credited, amount).filter(|_| from != to) {
+            (state[from], state[to]) = (Some(debited), Some(credited));
         }
     }
     let named = (0..).map(AccountId).zip(state);
-    Some(named.filter_map(|(id, balance)| Some((id, balance?))).collect())
+    named.filter_map(|(id, balance)| Some((id, balance?))).collect()
 }
 
-fn apply(state: &mut State, operation: &Operation, terms: Terms) -> Option<()> {
-    let Call::Transfer { from, to, amount } = operation.call else { return Some(()) };
-    let debited = *state.entry(from).or_insert(terms.initial);
-    let credited = *state.entry(to).or_insert(terms.initial);
-    if from != to && terms.guard.lets(debited, amount) {
-        state.insert(from, debited.checked_sub(amount)?);
-        state.insert(to, credited.checked_add(amount)?);
+fn apply(state: &mut State, operation: &Operation, model: BankModel) {
+    let Call::Transfer { from, to, amount } = operation.call else { return };
+    let debited = *state.entry(from).or_insert(model.initial);
+    let credited = *state.entry(to).or_insert(model.initial);
+    if let Some([debited, credited]) = model.transfer(debited, credited, amount).filter(|_| from != to) {
+        state.insert(from, debited);
+        state.insert(to, credited);
     }
-    Some(())
 }
 
 /// A balance that every order must end with, and the line that told of it.

@@ -6,6 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::refused_share::RefusedShare;
 use super::{assumptions, available, conserved, exits, overdraft, protocol, refused_share, replicas};
 use crate::recorded::{Recorded, ReplicaFile, RunState};
 use crate::verdict::{CheckName, CheckResult, Verdict, merge};
@@ -54,6 +55,8 @@ pub struct Judgement {
     pub not_tested: Vec<String>,
     /// What a reader should know and what changes no verdict.
     pub notes: Vec<String>,
+    /// How many transfers the guard refused; `None` if it cannot be told.
+    pub refused: Option<RefusedShare>,
     /// Why the run did not finish; `None` if it did.
     pub reason: Option<String>,
 }
@@ -72,8 +75,11 @@ pub fn judge(recorded: &Recorded, engine: &dyn Linearizer) -> Judgement {
     let reason = unfinished(recorded);
     let ending = if reason.is_some() { Verdict::Infra } else { Verdict::Pass };
     let verdict = merge(&checks).max(ending);
-    let notes = notes(recorded, order.as_deref());
-    Judgement { verdict, not_tested: not_tested(&checks), checks, notes, reason }
+    let refused =
+        catch_unwind(AssertUnwindSafe(|| refused_share::of(recorded, order.as_deref()))).ok().flatten();
+    let mut notes = recorded.history.warnings.clone();
+    notes.extend(refused.map(RefusedShare::sentence));
+    Judgement { verdict, not_tested: not_tested(&checks), checks, notes, refused, reason }
 }
 
 /// Why a check is not wanted.
@@ -138,13 +144,6 @@ fn unfinished(recorded: &Recorded) -> Option<String> {
 fn not_tested(checks: &[CheckResult]) -> Vec<String> {
     let skipped = checks.iter().filter(|check| check.verdict.is_none());
     skipped.map(|check| format!("{}, {}", check.name, check.message)).collect()
-}
-
-fn notes(recorded: &Recorded, order: Option<&[usize]>) -> Vec<String> {
-    let mut notes = recorded.history.warnings.clone();
-    let share = catch_unwind(AssertUnwindSafe(|| refused_share::of(recorded, order)));
-    notes.extend(share.ok().flatten().map(|share| share.sentence()));
-    notes
 }
 
 impl Judgement {

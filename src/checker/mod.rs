@@ -7,6 +7,7 @@
 pub mod assumptions;
 pub mod available;
 pub mod bank;
+mod bank_engine;
 pub mod conserved;
 pub mod exits;
 mod explain;
@@ -19,11 +20,11 @@ pub mod refused_share;
 pub mod replicas;
 #[cfg(test)]
 mod replicas_tests;
-pub mod terms;
 #[cfg(test)]
 pub mod testing;
 pub mod verify;
 
+pub use bank_engine::BankEngine;
 pub use judgement::{Explained, Judgement, Linearized, Linearizer, judge};
 
 use crate::fault::Node;

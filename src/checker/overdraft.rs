@@ -8,7 +8,8 @@
 //! anything where there is no guard, or where a negative amount may have been
 //! applied: it debits the receiver, whom no guard protects.
 
-use super::{final_files, quote, terms::Terms};
+use super::bank::{BankModel, Guard, Negative};
+use super::{final_files, quote};
 use crate::history::data_file::parse_data_file;
 use crate::history::{Call, History, Observed, Operation};
 use crate::op::Outcome;
@@ -37,9 +38,14 @@ pub fn check(recorded: &Recorded) -> CheckResult {
 }
 
 fn floor(recorded: &Recorded) -> Result<i64, String> {
-    let terms = Terms::parse(&recorded.workload.model)?;
-    let floor = terms.floor().ok_or("the model has no guard")?;
-    match recorded.history.operations.iter().find(|operation| may_debit_receiver(operation)) {
+    let model = recorded.workload.model.parse::<BankModel>()?;
+    let floor = match model.guard {
+        Guard::Strict => model.initial.min(1),
+        Guard::AtLeast => model.initial.min(0),
+        Guard::None => return Err("the model has no guard".into()),
+    };
+    let negative = recorded.history.operations.iter().find(|operation| may_debit_receiver(operation));
+    match negative.filter(|_| model.negative == Negative::Allowed) {
         Some(negative) => Err(format!(
             "the negative amount of the operation at line {} may have been applied, which no guard stops",
             negative.invoke

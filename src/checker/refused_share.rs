@@ -6,14 +6,16 @@
 //! transfers whose balance before is known from the reply before them.
 
 use rustc_hash::FxHashMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::terms::{Guard, Terms};
+use super::bank::{BankModel, Guard};
 use crate::history::{AccountId, Call, Observed, Operation};
 use crate::op::Outcome;
 use crate::recorded::Recorded;
 
 /// A share of transfers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedShare {
     /// Transfers that the guard refused.
     pub refused: u64,
@@ -49,10 +51,11 @@ impl RefusedShare {
 ///
 /// `order` is an order that explains the history, as positions in its operations.
 pub fn of(recorded: &Recorded, order: Option<&[usize]>) -> Option<RefusedShare> {
-    let terms = Terms::parse(&recorded.workload.model).ok().filter(|terms| terms.guard != Guard::None)?;
+    let model =
+        recorded.workload.model.parse::<BankModel>().ok().filter(|model| model.guard != Guard::None)?;
     let share = match order {
-        Some(order) => counted(recorded, order, terms),
-        None => estimated(recorded, terms),
+        Some(order) => counted(recorded, order, model),
+        None => estimated(recorded, model),
     };
     (share.of > 0).then_some(share)
 }
@@ -65,27 +68,28 @@ fn moving(operation: &Operation) -> Option<(AccountId, AccountId, i64)> {
 }
 
 /// Replays the order.
-fn counted(recorded: &Recorded, order: &[usize], terms: Terms) -> RefusedShare {
-    let mut balances: FxHashMap<AccountId, i128> = FxHashMap::default();
+fn counted(recorded: &Recorded, order: &[usize], model: BankModel) -> RefusedShare {
+    let mut balances: FxHashMap<AccountId, i64> = FxHashMap::default();
     let mut share = RefusedShare { refused: 0, of: 0, exact: true };
     for operation in order.iter().filter_map(|&position| recorded.history.operations.get(position)) {
         let Call::Transfer { from, to, amount } = operation.call else { continue };
-        let before = *balances.entry(from).or_insert(i128::from(terms.initial));
-        let lets = i64::try_from(before).is_ok_and(|before| terms.guard.lets(before, amount));
+        let debited = *balances.entry(from).or_insert(model.initial);
+        let credited = *balances.entry(to).or_insert(model.initial);
+        let moved = model.transfer(debited, credited, amount).filter(|_| from != to);
         if moving(operation).is_some() && operation.outcome() == Outcome::Ok {
             share.of += 1;
-            share.refused += u64::from(!lets);
+            share.refused += u64::from(moved.is_none());
         }
-        if lets && from != to {
-            *balances.entry(from).or_insert(0) -= i128::from(amount);
-            *balances.entry(to).or_insert(i128::from(terms.initial)) += i128::from(amount);
+        if let Some([debited, credited]) = moved {
+            balances.insert(from, debited);
+            balances.insert(to, credited);
         }
     }
     share
 }
 
 /// Compares each reply with the one that last told of the debited account.
-fn estimated(recorded: &Recorded, terms: Terms) -> RefusedShare {
+fn estimated(recorded: &Recorded, model: BankModel) -> RefusedShare {
     let mut replies: Vec<_> = recorded.history.operations.iter().filter_map(reply).collect();
     replies.sort_unstable_by_key(|&(index, ..)| index);
     let mut known: FxHashMap<AccountId, i64> = FxHashMap::default();
@@ -93,9 +97,9 @@ fn estimated(recorded: &Recorded, terms: Terms) -> RefusedShare {
     for (_, operation, [debited, credited]) in replies {
         let Call::Transfer { from, to, .. } = operation.call else { continue };
         if let Some((from, _, amount)) = moving(operation) {
-            let before = *known.get(&from).unwrap_or(&terms.initial);
-            let refused = before == debited && !terms.guard.lets(before, amount);
-            let moved = before.checked_sub(amount) == Some(debited) && terms.guard.lets(before, amount);
+            let before = *known.get(&from).unwrap_or(&model.initial);
+            let after = model.transfer(before, 0, amount).map(|[after, _]| after);
+            let (refused, moved) = (after.is_none() && before == debited, after == Some(debited));
             share.of += u64::from(refused || moved);
             share.refused += u64::from(refused);
         }

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bank::BankModel;
 use super::explain::{forced_balances, last_restart, only_since, restarted};
 use super::judgement::{Explained, Linearizer};
 use super::{FinalFiles, count, final_files, list, quote};
@@ -149,20 +150,24 @@ fn sides<'a>(recorded: &Recorded, engine: &dyn Linearizer, mut groups: Vec<Group
 
 /// Asks the history itself first, for it is cheap and beyond doubt.
 fn explains(recorded: &Recorded, engine: &dyn Linearizer, group: &Group) -> Explained {
-    match (&group.parsed, contradiction(&recorded.history, group)) {
+    match (&group.parsed, contradiction(recorded, group)) {
         (Err(_), _) | (_, Some(_)) => Explained::No,
         _ => engine.explains(recorded, group.file),
     }
 }
 
 /// An account whose final balance is certain and other than in this file.
-fn contradiction(history: &History, group: &Group) -> Option<String> {
+fn contradiction(recorded: &Recorded, group: &Group) -> Option<String> {
+    let history = &recorded.history;
+    let initial = recorded.workload.model.parse::<BankModel>().ok()?.initial;
     let file = group.parsed.as_ref().ok()?;
+    let balances = by_name(file);
     forced_balances(history).into_iter().find_map(|(id, forced)| {
         let account = history.account(id);
-        let holds = match file.balance(account) {
-            Some(balance) if balance == forced.balance => return None,
+        let holds = match balances.get(account) {
+            Some(&balance) if balance == forced.balance => return None,
             Some(balance) => format!("holds {balance}"),
+            None if forced.balance == initial => return None,
             None => "has no line for it".into(),
         };
         let nodes = list(&group.nodes);
@@ -227,12 +232,13 @@ fn difference(reference: &Group, odd: &Group) -> String {
     }
 }
 
+fn by_name(file: &DataFile) -> BTreeMap<&str, i64> {
+    file.balances.iter().map(|(name, balance)| (name.as_str(), *balance)).collect()
+}
+
 /// Accounts with the balance on either side, where these differ.
 fn unequal<'a>(left: &'a DataFile, right: &'a DataFile) -> Vec<(&'a str, Option<i64>, Option<i64>)> {
-    let of = |file: &'a DataFile| -> BTreeMap<&'a str, i64> {
-        file.balances.iter().map(|(name, balance)| (name.as_str(), *balance)).collect()
-    };
-    let (left, right) = (of(left), of(right));
+    let (left, right) = (by_name(left), by_name(right));
     let names: std::collections::BTreeSet<&str> = left.keys().chain(right.keys()).copied().collect();
     let both = |name| (name, left.get(name).copied(), right.get(name).copied());
     names.into_iter().map(both).filter(|(_, left, right)| left != right).collect()
@@ -243,7 +249,7 @@ fn about(recorded: &Recorded, sides: &Sides, odd: &Group) -> Vec<String> {
     let mut lines = Vec::new();
     lines.extend(first_line(&sides.reference, odd));
     lines.extend(accounts(&sides.reference, odd));
-    lines.extend(contradiction(&recorded.history, odd));
+    lines.extend(contradiction(recorded, odd));
     let lives = odd.nodes.iter().filter_map(|&node| {
         let restart = last_restart(&recorded.history, node)?;
         Some(restarted(&recorded.history, node, restart))

@@ -16,9 +16,14 @@ const VALUES: usize = 6;
 
 /// Runs the check and words it for a report.
 pub fn check_result(history: &History, model: &BankModel, finals: &[Final], budget: &Budget) -> CheckResult {
+    in_words(history, model, finals, &check(history, model, finals, budget))
+}
+
+/// Words an outcome for a report.
+pub fn in_words(history: &History, model: &BankModel, finals: &[Final], outcome: &Outcome) -> CheckResult {
     let words = Words { history, finals };
     let name = CheckName::Linearizable;
-    match check(history, model, finals, budget) {
+    match outcome {
         Outcome::Linearizable { witness } => {
             let happened = witness.iter().filter(|&&number| words.indeterminate(number)).count();
             let message = format!(
@@ -34,10 +39,10 @@ pub fn check_result(history: &History, model: &BankModel, finals: &[Final], budg
                 words.operation(violation.operation),
                 violation.explained
             );
-            CheckResult::violation(name, message).with_details(words.violation(&violation, model))
+            CheckResult::violation(name, message).with_details(words.violation(violation, model))
         }
         Outcome::Undecided { reason, explained, required } => {
-            let share = 100.0 * explained as f64 / required.max(1) as f64;
+            let share = 100.0 * *explained as f64 / (*required).max(1) as f64;
             let message = format!(
                 "not decided: {reason}; explained {explained} of {required} operations ({share:.0} %)"
             );

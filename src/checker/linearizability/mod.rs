@@ -28,7 +28,7 @@ use crate::history::data_file::DataFile;
 
 pub use budget::{Budget, Stop};
 pub use decide::check;
-pub use explain::check_result;
+pub use explain::{check_result, in_words};
 
 /// One replica's file after the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
