@@ -63,6 +63,10 @@ static MEANS: OnceLock<Means> = OnceLock::new();
 /// a watchdog unless he may create PID namespaces anyway.
 pub fn prepare() -> Means {
     *MEANS.get_or_init(|| {
+        if marks_are_asked_for() {
+            start_watchdog();
+            return Means::EnvironmentMark;
+        }
         if in_a_child(|| unshare(CloneFlags::CLONE_NEWPID).is_ok()) {
             return Means::PidNamespace;
         }
@@ -74,6 +78,12 @@ pub fn prepare() -> Means {
         start_watchdog();
         Means::EnvironmentMark
     })
+}
+
+/// `RSM_CHECK_CONTAINMENT=mark` does without namespaces: for a machine on which
+/// they are in the way, and for the tests of the other means.
+fn marks_are_asked_for() -> bool {
+    std::env::var_os("RSM_CHECK_CONTAINMENT").is_some_and(|means| means == "mark")
 }
 
 fn means() -> Means {

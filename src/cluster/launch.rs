@@ -76,6 +76,13 @@ impl Launch {
         Ok(Self { program, words, env: launch.env.clone() })
     }
 
+    /// Program and arguments, placeholders as they stand.
+    pub fn words(&self) -> Vec<String> {
+        std::iter::once(self.program.to_string_lossy().into_owned())
+            .chain(self.words.iter().cloned())
+            .collect()
+    }
+
     /// The arguments with every placeholder filled in.
     pub fn arguments(&self, with: &Placeholders) -> Vec<OsString> {
         let mut arguments = Vec::new();
@@ -91,9 +98,7 @@ impl Launch {
 
 impl fmt::Display for Launch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let program = self.program.to_string_lossy();
-        let words = std::iter::once(&*program).chain(self.words.iter().map(String::as_str));
-        f.write_str(&shell_words::join(words))
+        f.write_str(&shell_words::join(self.words()))
     }
 }
 
