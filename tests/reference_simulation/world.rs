@@ -84,6 +84,7 @@ pub struct World {
     settings: Settings,
     limits: Limits,
     slow: u64,
+    restless: bool,
     tally: Tally,
 }
 
@@ -107,6 +108,10 @@ impl World {
             fetch_entries: chance.between(1, 10) as usize,
         };
         let slow = chance.between(2, 40);
+        // Many short-lived coordinators, each with another pair of replicas, one entry at a time:
+        // the world of figure 8 in the Raft paper.
+        let restless = chance.one_in(3);
+        let settings = if restless { Settings { batch: 1, ..settings } } else { settings };
         let mut world = Self {
             chance,
             now: 0,
@@ -121,6 +126,7 @@ impl World {
             settings,
             limits,
             slow,
+            restless,
             tally: Tally::default(),
         };
         (0..REPLICAS).for_each(|replica| world.soon(5_000, Happening::Start { replica }));
@@ -208,7 +214,7 @@ impl World {
     fn kill_coordinator(&mut self) {
         self.coordinator = None;
         self.coordinator_life += 1;
-        self.soon(100_000, Happening::StartCoordinator);
+        self.soon(if self.restless { 3_000 } else { 100_000 }, Happening::StartCoordinator);
     }
 
     fn tell_coordinator(&mut self, event: Event) {
@@ -450,8 +456,16 @@ impl World {
         if self.now >= FAULTS_END {
             return;
         }
-        self.soon(120_000, Happening::Fate);
         let replica = self.chance.below(REPLICAS as u64) as usize;
+        if self.restless {
+            self.soon(30_000, Happening::Fate);
+            return match self.chance.below(20) {
+                0 => self.die(replica),
+                1..=9 => self.kill_coordinator(),
+                _ => self.cut_off(replica),
+            };
+        }
+        self.soon(120_000, Happening::Fate);
         match self.chance.below(10) {
             0 | 1 => self.die(replica),
             2..=4 => {
@@ -475,7 +489,7 @@ impl World {
         if self.chance.one_in(2) {
             self.sever(replica);
         }
-        self.soon(400_000, Happening::Heal { replica });
+        self.soon(if self.restless { 40_000 } else { 400_000 }, Happening::Heal { replica });
     }
 
     fn make_peace(&mut self) {
