@@ -17,6 +17,7 @@
 
 mod chance;
 mod memory;
+mod nonsense;
 #[path = "../../src/bin/reference/mod.rs"]
 mod reference;
 #[path = "../../src/bin/srv/replica/mod.rs"]
