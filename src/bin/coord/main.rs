@@ -23,7 +23,7 @@ use sequencer::Settings;
 
 /// The coordinator: takes transfers from clients on a free loopback port and orders them.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "coord", version)]
 struct Arguments {
     /// `durable` acknowledges what a majority holds; `classic` is the course exercise with its faults.
     #[arg(long, value_enum, default_value = "durable")]
