@@ -11,7 +11,7 @@
 //! promise not stored (0), promise granted twice (0), entries of older incarnations committed by
 //! counting (371), acknowledged by a minority (0), log shortened by a late message (32), committed
 //! without being told (0), commit beyond what matched (0), mismatch ignored (0), catch-up skips an
-//! entry (2), state installed without the entries that follow it (2349), a placed request refused (6).
+//! entry (3), state installed without the entries that follow it (2349), a placed request refused (6).
 //!
 //! What it does not reach: sockets, the event loops and the real disk (`tests/reference_system.rs`).
 
