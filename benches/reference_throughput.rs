@@ -19,7 +19,8 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::unistd::Pid;
 
 const CLIENTS: usize = 64;
-const DURATION: Duration = Duration::from_secs(5);
+/// Long enough for group commit to settle; `BENCH_SECONDS` names another.
+const SECONDS: u64 = 5;
 const REPLICAS: usize = 3;
 
 fn main() {
@@ -132,7 +133,8 @@ fn reference_system(directory: &Path) -> (Rates, Vec<String>) {
     let ports = replicas.iter().map(|replica| replica.port.to_string());
     let coordinator = Program::start(Command::new(env!("CARGO_BIN_EXE_coord")).args(ports));
     drive(coordinator.port, Duration::from_millis(500));
-    let rates = drive(coordinator.port, DURATION);
+    let seconds = std::env::var("BENCH_SECONDS").ok().and_then(|text| text.parse().ok());
+    let rates = drive(coordinator.port, Duration::from_secs(seconds.unwrap_or(SECONDS)));
     drop(coordinator);
     (rates, replicas.into_iter().map(Program::stop).collect())
 }

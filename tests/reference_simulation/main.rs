@@ -5,10 +5,19 @@
 //! dying at any instant. A seed is the whole story: `SEED=17 cargo test --test reference_simulation`
 //! runs that one alone, `SEEDS=1000000` runs that many.
 //!
+//! It can fail. Planted for a while and caught, at the seed in brackets: log not synced (5),
+//! directory not synced (7), what a killed predecessor left unsynced trusted (1906), torn tail kept
+//! (1), data file written in place (0), longest log chosen instead of newest (92), no fencing (7),
+//! promise not stored (0), promise granted twice (0), entries of older incarnations committed by
+//! counting (371), acknowledged by a minority (0), log shortened by a late message (32), committed
+//! without being told (0), commit beyond what matched (0), mismatch ignored (0), catch-up skips an
+//! entry (3), state installed without the entries that follow it (2349), a placed request refused (6).
+//!
 //! What it does not reach: sockets, the event loops and the real disk (`tests/reference_system.rs`).
 
 mod chance;
 mod memory;
+mod nonsense;
 #[path = "../../src/bin/reference/mod.rs"]
 mod reference;
 #[path = "../../src/bin/srv/replica/mod.rs"]
@@ -20,7 +29,7 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 2500;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()

@@ -1,9 +1,11 @@
 //! The simulated world: time, network, processes, and a fate that is unkind to all of them.
 //!
-//! It plays the part of `srv`'s and `coord`'s event loops around the pure cores. Within one
-//! connection lines arrive in order; a connection that lost a line delivers none after it; lines of
-//! a connection that its coordinator has given up, or of a dead coordinator, may still arrive. It
-//! must not judge: that is the witness's part.
+//! One queue of happenings in the order of their times; whoever handles one may add more. It must
+//! not judge: that is the witness's part.
+
+mod fate;
+mod network;
+mod processes;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -11,11 +13,9 @@ use std::time::Duration;
 
 use crate::chance::Chance;
 use crate::memory::Mount;
-use crate::reference::transfer::Transfer;
-use crate::replica::storage::Name;
 use crate::replica::{Limits, Replica};
-use crate::sequencer::{Event, Moment, Output, Reply, Sequencer, Settings};
-use crate::witness::{Asked, Witness};
+use crate::sequencer::{Reply, Sequencer, Settings};
+use crate::witness::Witness;
 
 const REPLICAS: usize = 3;
 /// In microseconds, as all times here.
@@ -84,6 +84,7 @@ pub struct World {
     settings: Settings,
     limits: Limits,
     slow: u64,
+    restless: bool,
     tally: Tally,
 }
 
@@ -107,6 +108,10 @@ impl World {
             fetch_entries: chance.between(1, 10) as usize,
         };
         let slow = chance.between(2, 40);
+        // Many short-lived coordinators, each with another pair of replicas, one entry at a time:
+        // the world of figure 8 in the Raft paper.
+        let restless = chance.one_in(3);
+        let settings = if restless { Settings { batch: 1, ..settings } } else { settings };
         let mut world = Self {
             chance,
             now: 0,
@@ -121,6 +126,7 @@ impl World {
             settings,
             limits,
             slow,
+            restless,
             tally: Tally::default(),
         };
         (0..REPLICAS).for_each(|replica| world.soon(5_000, Happening::Start { replica }));
@@ -189,293 +195,6 @@ impl World {
     fn soon(&mut self, within: u64, happening: Happening) {
         let time = self.now + 1 + self.chance.below(within);
         self.at(time, happening);
-    }
-
-    // The coordinator's process.
-
-    fn start_coordinator(&mut self) {
-        if self.coordinator.is_some() {
-            return;
-        }
-        self.coordinator_life += 1;
-        self.coordinator_started = self.now;
-        self.coordinator = Some(Sequencer::new(REPLICAS, self.settings));
-        let life = self.coordinator_life;
-        self.soon(1_000, Happening::Tick { life });
-        (0..REPLICAS).for_each(|replica| self.soon(3_000, Happening::Dial { life, replica }));
-    }
-
-    fn kill_coordinator(&mut self) {
-        self.coordinator = None;
-        self.coordinator_life += 1;
-        self.soon(100_000, Happening::StartCoordinator);
-    }
-
-    fn tell_coordinator(&mut self, event: Event) {
-        let now = self.coordinator_time().elapsed;
-        if let Some(coordinator) = &mut self.coordinator {
-            coordinator.handle(event, now);
-        }
-        if self.chance.one_in(2) {
-            self.flush();
-        }
-    }
-
-    fn tick(&mut self) {
-        self.flush();
-        let life = self.coordinator_life;
-        self.at(self.now + 5_000, Happening::Tick { life });
-    }
-
-    /// Every coordinator has a clock of its own, and none is right.
-    fn coordinator_time(&self) -> Moment {
-        let elapsed = Duration::from_micros(self.now - self.coordinator_started);
-        let skew = (self.coordinator_life as i64 * 7919) % 1000 - 500;
-        Moment { elapsed, unix_seconds: skew + (self.now / 10_000) as i64 }
-    }
-
-    fn flush(&mut self) {
-        let now = self.coordinator_time();
-        let Some(coordinator) = &mut self.coordinator else { return };
-        for output in coordinator.flush(now) {
-            match output {
-                Output::Send { replica, connection, line } => {
-                    assert_eq!(self.connections[&connection].replica, replica);
-                    self.witness.overhear(&line);
-                    self.send(connection, 0, |line| Happening::ToReplica { connection, line }, line);
-                }
-                Output::Cut { replica, connection } => {
-                    assert_eq!(self.connections[&connection].replica, replica);
-                    self.hang_up(connection);
-                }
-                Output::Reply { client, reply } => {
-                    let asked = self.witness.asked.get_mut(&client).expect("somebody asked");
-                    assert!(asked.ended.replace((self.now, reply)).is_none(), "two replies to {client}");
-                }
-                Output::Note(text) => {
-                    if std::env::var_os("NOTES").is_some() {
-                        eprintln!("{:>9} coordinator {}: {text}", self.now, self.coordinator_life)
-                    }
-                }
-            }
-        }
-    }
-
-    fn request(&mut self) {
-        if self.now < FAULTS_END {
-            self.soon(8_000, Happening::Request);
-        }
-        if self.coordinator.is_none() {
-            return;
-        }
-        let id = self.witness.asked.len() as u64 + 1;
-        self.witness.asked.insert(id, Asked { invoked: self.now, ended: None });
-        let (own, shared) = (format!("u{id}"), format!("s{}", self.chance.below(3)));
-        let (from, to) = if self.chance.one_in(2) { (own, shared) } else { (shared, own) };
-        let amount = self.chance.below(150) as i64;
-        self.tell_coordinator(Event::Request { client: id, transfer: Transfer { from, to, amount } });
-    }
-
-    // The network.
-
-    /// Mostly quick, sometimes very late; never overtaking within a connection.
-    fn send(&mut self, id: u64, direction: usize, as_event: impl Fn(String) -> Happening, line: String) {
-        let delay = match self.chance.below(self.slow) {
-            0 => self.chance.between(1_000, 150_000),
-            _ => self.chance.between(20, 1_500),
-        };
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        connection.dead[direction] |= self.nodes[connection.replica].cut_off;
-        if !connection.dead[direction] {
-            let time = (self.now + delay).max(connection.last[direction] + 1);
-            connection.last[direction] = time;
-            self.at(time, as_event(line));
-        }
-    }
-
-    /// A proxy may accept although nobody is there, and cut a moment later.
-    fn dial(&mut self, replica: usize) {
-        let life = self.coordinator_life;
-        let node = &self.nodes[replica];
-        let alive = node.process.is_some() && !node.cut_off;
-        if !alive && !self.chance.one_in(3) {
-            self.tell_coordinator(Event::Unreachable { replica });
-            return self.soon(50_000, Happening::Dial { life, replica });
-        }
-        self.counter += 1;
-        let id = self.counter;
-        let replica_life = if alive { self.nodes[replica].life } else { u64::MAX };
-        let connection = Connection {
-            replica,
-            coordinator_life: life,
-            replica_life,
-            last: [self.now; 2],
-            dead: [!alive; 2],
-        };
-        self.connections.insert(id, connection);
-        self.tell_coordinator(Event::Connected { replica, connection: id });
-        if !alive {
-            self.soon(5_000, Happening::CoordinatorLearnsLoss { connection: id });
-        }
-    }
-
-    fn reach_replica(&mut self, id: u64, line: String) {
-        let Some(connection) = self.connections.get(&id) else { return };
-        let (replica, life) = (connection.replica, connection.replica_life);
-        if connection.dead[0] || life != self.nodes[replica].life {
-            return;
-        }
-        if self.nodes[replica].inbox.is_empty() {
-            self.soon(1_500, Happening::Turn { replica, life });
-        }
-        self.nodes[replica].inbox.push((id, line));
-    }
-
-    fn reach_coordinator(&mut self, id: u64, text: String) {
-        let Some(connection) = self.connections.get(&id) else { return };
-        if !connection.dead[1] && connection.coordinator_life == self.coordinator_life {
-            let replica = connection.replica;
-            self.tell_coordinator(Event::Line { replica, connection: id, text });
-        }
-    }
-
-    fn learn_loss(&mut self, id: u64) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        connection.dead[1] = true;
-        let (replica, life) = (connection.replica, connection.coordinator_life);
-        if life == self.coordinator_life {
-            self.tell_coordinator(Event::Lost { replica, connection: id });
-            self.soon(30_000, Happening::Dial { life, replica });
-        }
-    }
-
-    /// The coordinator gives a connection up. What it sent on it may still arrive.
-    fn hang_up(&mut self, id: u64) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        connection.dead[1] = true;
-        let (replica, life) = (connection.replica, connection.coordinator_life);
-        self.soon(30_000, Happening::Dial { life, replica });
-    }
-
-    /// A connection breaks: each direction loses what is under way on it, or delivers it late.
-    fn sever(&mut self, replica: usize) {
-        let ids: Vec<u64> =
-            self.connections.iter().filter(|(_, c)| c.replica == replica).map(|(id, _)| *id).collect();
-        for id in ids {
-            let lossy = [self.chance.one_in(2), self.chance.one_in(2)];
-            let Some(connection) = self.connections.get_mut(&id) else { continue };
-            if connection.coordinator_life != self.coordinator_life || connection.dead[1] {
-                continue;
-            }
-            connection.dead[0] |= lossy[0];
-            connection.dead[1] |= lossy[1];
-            self.soon(20_000, Happening::CoordinatorLearnsLoss { connection: id });
-        }
-    }
-
-    // The replicas' processes.
-
-    fn start(&mut self, replica: usize) {
-        let limits = self.limits;
-        let node = &mut self.nodes[replica];
-        if node.process.is_some() {
-            return;
-        }
-        node.disk.0.borrow_mut().operations_left = None;
-        node.life += 1;
-        node.inbox.clear();
-        let (process, _) = Replica::open(node.disk.clone(), limits).expect("every crash leaves a sound disk");
-        node.process = Some(process);
-        self.watch_file(replica);
-    }
-
-    /// Takes what came as one group, as `srv` does.
-    fn turn(&mut self, replica: usize) {
-        let node = &mut self.nodes[replica];
-        let Some(process) = &mut node.process else { return };
-        for (connection, line) in std::mem::take(&mut node.inbox) {
-            process.handle(connection, &line).expect("no line contradicts what is committed");
-        }
-        let Ok(answers) = process.finish_group() else { return self.die(replica) };
-        let (life, is_stale) = (node.life, process.is_stale());
-        for answer in answers {
-            let connection = answer.connection;
-            self.send(connection, 1, |line| Happening::ToCoordinator { connection, line }, answer.line);
-        }
-        if is_stale {
-            self.soon(30_000, Happening::Publish { replica, life });
-        }
-    }
-
-    fn publish(&mut self, replica: usize) {
-        let Some(process) = &mut self.nodes[replica].process else { return };
-        match process.publish() {
-            Ok(()) => self.watch_file(replica),
-            Err(_) => self.die(replica),
-        }
-    }
-
-    fn file(&self, replica: usize) -> Option<String> {
-        let disk = self.nodes[replica].disk.0.borrow();
-        disk.content(Name::Data).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-    }
-
-    fn watch_file(&mut self, replica: usize) {
-        let file = self.file(replica);
-        self.witness.files.extend(file);
-    }
-
-    /// The process is gone; in one of two cases the power as well.
-    fn die(&mut self, replica: usize) {
-        let power_fails = self.chance.one_in(2);
-        self.end(replica, power_fails);
-    }
-
-    fn end(&mut self, replica: usize, power_fails: bool) {
-        let node = &mut self.nodes[replica];
-        self.tally.entries += node.process.take().map_or(0, |process| process.figures().entries);
-        node.life += 1;
-        if power_fails {
-            node.disk.0.borrow_mut().lose_power(&mut self.chance);
-        }
-        self.watch_file(replica);
-        self.sever(replica);
-        let quick = self.chance.one_in(2);
-        self.soon(if quick { 5_000 } else { 150_000 }, Happening::Start { replica });
-    }
-
-    // Fate.
-
-    fn fate(&mut self) {
-        if self.now >= FAULTS_END {
-            return;
-        }
-        self.soon(120_000, Happening::Fate);
-        let replica = self.chance.below(REPLICAS as u64) as usize;
-        match self.chance.below(10) {
-            0 | 1 => self.die(replica),
-            2..=4 => {
-                let left = self.chance.below(12);
-                self.nodes[replica].disk.0.borrow_mut().operations_left = Some(left);
-            }
-            5 => {
-                let power_fails = !self.chance.one_in(3);
-                (0..REPLICAS).for_each(|replica| self.end(replica, power_fails));
-                self.kill_coordinator();
-            }
-            6 => self.kill_coordinator(),
-            7 | 8 => self.cut_off(replica),
-            _ => self.sever(replica),
-        }
-    }
-
-    /// Either told at once, or a hole that swallows everything in silence.
-    fn cut_off(&mut self, replica: usize) {
-        self.nodes[replica].cut_off = true;
-        if self.chance.one_in(2) {
-            self.sever(replica);
-        }
-        self.soon(400_000, Happening::Heal { replica });
     }
 
     fn make_peace(&mut self) {

@@ -16,13 +16,14 @@ mod sequencer;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use launch::Edition;
 use sequencer::Settings;
 
 /// The coordinator: takes transfers from clients on a free loopback port and orders them.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "coord", version)]
 struct Arguments {
     /// `durable` acknowledges what a majority holds; `classic` is the course exercise with its faults.
     #[arg(long, value_enum, default_value = "durable")]
@@ -40,6 +41,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    demand_different_ports(&arguments.ports);
     let outcome = match arguments.edition {
         Edition::Classic => classic::run(&arguments.ports),
         Edition::Durable => runtime::run(&arguments.ports, settings(&arguments)),
@@ -53,12 +55,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// One replica named twice would be counted twice, and a majority would be none.
+fn demand_different_ports(ports: &[u16]) {
+    let mut sorted = ports.to_vec();
+    sorted.sort_unstable();
+    if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        let text = format!("port {} is named twice; name each replica once", pair[0]);
+        Arguments::command().error(ErrorKind::ValueValidation, text).exit();
+    }
+}
+
 fn settings(arguments: &Arguments) -> Settings {
     Settings {
         heartbeat: Duration::from_millis(100),
         commit_delay: Duration::from_millis(5),
-        silence: Duration::from_millis(500),
-        give_up: Duration::from_millis(1500),
+        silence: Duration::from_millis(800),
+        give_up: Duration::from_millis(1000),
         wait: Duration::from_millis(arguments.refuse_after_ms),
         deadline: Duration::from_millis(arguments.deadline_ms),
         backoff: (Duration::from_millis(20), Duration::from_millis(500)),

@@ -105,7 +105,8 @@ async fn accept(listener: TcpListener, tell: UnboundedSender<Happening>, clients
 /// The sequencer with its clocks, connections and open replies.
 struct Driver {
     sequencer: Sequencer,
-    started: Instant,
+    elapsed: Duration,
+    looked: Instant,
     peers: HashMap<usize, (u64, Handle)>,
     replies: HashMap<u64, oneshot::Sender<Reply>>,
     asked: u64,
@@ -115,7 +116,8 @@ impl Driver {
     fn new(replicas: usize, settings: Settings) -> Self {
         Self {
             sequencer: Sequencer::new(replicas, settings),
-            started: Instant::now(),
+            elapsed: Duration::ZERO,
+            looked: Instant::now(),
             peers: HashMap::new(),
             replies: HashMap::new(),
             asked: 0,
@@ -141,13 +143,18 @@ impl Driver {
         }
     }
 
-    fn now(&self) -> Moment {
+    /// Adds up what passed between looks, so that a clock that is set back costs one look, not
+    /// the hour until it is where it was.
+    fn now(&mut self) -> Moment {
+        let looked = Instant::now();
+        self.elapsed += looked.saturating_duration_since(self.looked);
+        self.looked = looked;
         let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
         let unix_seconds = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(after) => seconds(after),
             Err(before) => -seconds(before.duration()),
         };
-        Moment { elapsed: self.started.elapsed(), unix_seconds }
+        Moment { elapsed: self.elapsed, unix_seconds }
     }
 
     fn take(&mut self, happening: Happening, now: Duration) {

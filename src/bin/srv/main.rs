@@ -21,7 +21,7 @@ use launch::Edition;
 
 /// One replica: keeps account balances in DATAFILE and listens on a free loopback port.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "srv", version)]
 struct Arguments {
     /// `durable` keeps what it acknowledged; `classic` is the course exercise with its faults.
     #[arg(long, value_enum, default_value = "durable")]

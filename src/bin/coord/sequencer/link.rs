@@ -117,8 +117,10 @@ impl Link {
     }
 
     /// Notes an answer.
-    pub fn answered(&mut self, now: Duration) {
-        self.silences = 0;
+    pub fn answered(&mut self, now: Duration, settings: &Settings) {
+        if self.silence(now) < settings.give_up / 2 {
+            self.silences = 0;
+        }
         if let Contact::Connected(connection) = &mut self.contact {
             connection.proven = true;
             connection.unanswered = connection.unanswered.saturating_sub(1);
@@ -156,10 +158,11 @@ impl Link {
     }
 
     /// So long silent that a new connection is the better bet: a byte may be lost for good, and
-    /// then this one will never speak again. Patience grows, so that a slow link gets through.
+    /// then this one will never speak again. Patience grows, so that a slow link gets through, and stays
+    /// while answers are slow.
     pub fn is_hopeless(&self, now: Duration, settings: &Settings) -> bool {
         let extra = self.connection().map_or(Duration::ZERO, |c| c.extra_patience);
-        let patience = (settings.give_up * (1 + self.silences)).min(settings.give_up * 2);
+        let patience = settings.give_up * (1 + self.silences.min(2));
         self.silence(now) > patience + extra
     }
 }

@@ -192,7 +192,7 @@ impl Sequencer {
     }
 
     fn take_line(&mut self, replica: usize, connection: u64, text: &str, now: Duration) {
-        self.links[replica].answered(now);
+        self.links[replica].answered(now, &self.settings);
         match FromReplica::try_from(text) {
             Ok(answer) => self.take_answer(replica, answer, now),
             Err(error) => {

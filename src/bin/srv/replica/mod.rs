@@ -5,17 +5,17 @@
 //! what the world sees (`publish`). It must not know sockets, clocks, or how many replicas there
 //! are; the order of entries is the coordinator's business.
 
+mod error;
 pub mod storage;
 mod wal;
 
 use std::borrow::Cow;
-use std::io;
 
 use crate::reference::bank::Bank;
 use crate::reference::entry::{Entry, Position};
 use crate::reference::log::Log;
 use crate::reference::message::{FromReplica, ToReplica};
-use crate::reference::words::BadWord;
+pub use error::{BadLine, ReplicaError};
 use storage::{Name, Storage, replace};
 use wal::{Memory, Recovered, Wal};
 
@@ -56,68 +56,6 @@ pub struct Replica<S> {
     recorded_commit: u64,
     published: Option<u64>,
     figures: Figures,
-}
-
-/// Why a replica cannot go on. It must end: after a failed sync nobody knows what the disk holds.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplicaError {
-    /// The disk refused.
-    #[error("cannot {action} {path}: {source}; free space or repair the disk, then start again")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The log is damaged where it was durable.
-    #[error(
-        "{path} is damaged at byte {offset}: {found}, before records that are whole. Entries that \
-         this replica acknowledged may be gone; restore the file, or empty the replica's directory \
-         while a majority of the others is sound"
-    )]
-    Corrupt {
-        /// The log file.
-        path: String,
-        /// Where the damage begins.
-        offset: u64,
-        /// What stood there.
-        found: String,
-    },
-    /// A data file without its log.
-    #[error(
-        "{data} exists but its log {log} does not: this replica forgot what it promised. Restore \
-         the log, or remove {data} to begin anew while a majority of the others is sound"
-    )]
-    LogMissing {
-        /// The data file.
-        data: String,
-        /// The log file.
-        log: String,
-    },
-}
-
-impl ReplicaError {
-    fn io(storage: &impl Storage, action: &'static str, name: Name, source: io::Error) -> Self {
-        Self::Io { action, path: storage.path(name), source }
-    }
-}
-
-/// A line that no living coordinator sends; the connection it came from is of no use.
-#[derive(Debug, thiserror::Error)]
-pub enum BadLine {
-    /// Not a message.
-    #[error("not a message: {0}")]
-    Unreadable(#[from] BadWord),
-    /// A message that contradicts what is committed.
-    #[error("would replace entry {index}, which is committed up to {commit}")]
-    AgainstCommitted {
-        /// The first entry that differs.
-        index: u64,
-        /// What is committed.
-        commit: u64,
-    },
 }
 
 impl<S: Storage> Replica<S> {

@@ -155,7 +155,8 @@ pub fn recover(storage: &mut impl Storage) -> Result<Option<Recovered>, ReplicaE
     let rest = &bytes[length as usize..];
     let sound_later = rest.split_inclusive(|&byte| byte == b'\n').any(|line| checked(line).is_some());
     if length == 0 || sound_later {
-        return Err(corrupt(length, "a frame whose checksum does not fit".into()));
+        let found = if length == 0 { "no sound first frame" } else { "a bad frame before sound ones" };
+        return Err(corrupt(length, found.into()));
     }
     memory.commit = memory.commit.min(memory.log.last().index);
     memory.apply_committed();
