@@ -92,7 +92,7 @@ fn switched_off(recorded: &Recorded, name: CheckName) -> Option<String> {
         CheckName::Overdraft => checks.overdraft,
         CheckName::Protocol => checks.protocol,
         CheckName::Available if checks.available.is_none() && !recorded.workload.demands_availability() => {
-            return Some("not demanded of this system unless the workload asks for it".into());
+            return Some("not demanded of this system".into());
         }
         CheckName::Available => recorded.workload.demands_availability(),
         CheckName::UnrequestedExit | CheckName::Assumptions => true,

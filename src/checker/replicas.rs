@@ -101,6 +101,7 @@ fn differing(recorded: &Recorded, engine: &dyn Linearizer, groups: Vec<Group>, o
     };
     let headline = headline(recorded, &sides, odd);
     let mut details = about(recorded, &sides, odd);
+    details.retain(|detail| !detail.strip_prefix(DURING).is_some_and(|life| headline.contains(life)));
     details.extend(others.iter().flat_map(|other| {
         let title = format!("{}: {}", list(&other.nodes), difference(&sides.reference, other));
         std::iter::once(title).chain(about(recorded, &sides, other))
@@ -212,7 +213,7 @@ fn since_restart(recorded: &Recorded, sides: &Sides, odd: &Group) -> Option<Stri
     let transfers = only_since(recorded, file, restart, sides.order.as_deref())?;
     let transfers = count(transfers as u64, "transfer");
     Some(format!(
-        "its file lacks everything from before its restart, it holds only the effects of the {transfers} after it; {life}"
+        "its file lacks everything from before its restart, it holds only the effects of {transfers} after it; {life}"
     ))
 }
 
@@ -227,7 +228,8 @@ fn difference(reference: &Group, odd: &Group) -> String {
         (Ok(left), Ok(right)) => match unequal(left, right).len() {
             0 if left.time != right.time => "all balances agree, the time lines do not".into(),
             0 => "the same accounts and balances, written differently".into(),
-            number => format!("{} differ", count(number as u64, "account")),
+            1 => "1 account differs".into(),
+            number => format!("{number} accounts differ"),
         },
     }
 }
@@ -244,6 +246,9 @@ fn unequal<'a>(left: &'a DataFile, right: &'a DataFile) -> Vec<(&'a str, Option<
     names.into_iter().map(both).filter(|(_, left, right)| left != right).collect()
 }
 
+/// Begins what happened to a replica, unless the headline tells it already.
+const DURING: &str = "during the run ";
+
 /// What more is known of a group that differs.
 fn about(recorded: &Recorded, sides: &Sides, odd: &Group) -> Vec<String> {
     let mut lines = Vec::new();
@@ -252,9 +257,9 @@ fn about(recorded: &Recorded, sides: &Sides, odd: &Group) -> Vec<String> {
     lines.extend(contradiction(recorded, odd));
     let lives = odd.nodes.iter().filter_map(|&node| {
         let restart = last_restart(&recorded.history, node)?;
-        Some(restarted(&recorded.history, node, restart))
+        Some(format!("{DURING}{}", restarted(&recorded.history, node, restart)))
     });
-    lines.extend(lives.map(|life| format!("during the run {life}")));
+    lines.extend(lives);
     lines.extend(unasked(&recorded.history, &odd.nodes));
     lines
 }

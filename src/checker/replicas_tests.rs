@@ -110,7 +110,7 @@ fn a_replica_that_forgot_everything_at_its_restart_is_told_in_one_sentence() {
         Knows(""),
         Some(Verdict::Violation),
         "srv-2 differs from srv-1 and srv-3: its file lacks everything from before its restart, it holds only \
-         the effects of the 1 transfer after it; srv-2 was killed at 3.00 s (after 1 acknowledged operation) and \
+         the effects of 1 transfer after it; srv-2 was killed at 3.00 s (after 1 acknowledged operation) and \
          started again at 4.00 s",
     );
 }
