@@ -299,7 +299,7 @@ mod tests {
         let page = render(&sample::divergence());
         for part in [
             r#"<p class="verdict">violation</p>"#,
-            "its file lacks everything from before its restart",
+            "it lacks everything from before its restart",
             "rsm-check run workloads/classic_kill.json --seed 7",
             "coord ended unasked at 8.00 s",
             r#"<tr class="differs">"#,
