@@ -244,6 +244,14 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_was_recorded_nothing_passes() {
+        let recorded = Recorded::bare(crate::history::History::default(), None, Vec::new());
+        let judgement = judge(&recorded, &crate::checker::BankEngine::new(&recorded));
+        assert_eq!(judgement.verdict, Verdict::Undecided);
+        assert!(judgement.checks.iter().all(|check| check.verdict != Some(Verdict::Pass)), "{judgement:#?}");
+    }
+
+    #[test]
     fn the_verdict_line_is_one_line_without_terminal_escapes() {
         let result = || CheckResult::violation(CheckName::Linearizable, "a\n\u{1b}[31mb");
         let line = judge(&quiet(QUIET), &Says(result)).line();

@@ -8,6 +8,7 @@
 use serde_json::{Value, json};
 
 use super::text::{one_line, shorten};
+use crate::checker::count;
 use crate::record::{Judged, Latency, RunRecord};
 use crate::verdict::{CheckResult, Verdict};
 
@@ -94,7 +95,7 @@ fn ran(record: &RunRecord) -> String {
     let operations = record.operations;
     let faults = record.faults.iter().filter(|fault| fault.held).count();
     format!(
-        "{}, seed {}: {} operations ({} ok, {} failed, {} unknown){}, {faults} faults took hold",
+        "{}, seed {}: {} operations ({} ok, {} failed, {} unknown){}, {} took hold",
         record.name,
         record.seed,
         operations.total(),
@@ -102,6 +103,7 @@ fn ran(record: &RunRecord) -> String {
         operations.fail,
         operations.info,
         record.latency.map_or(String::new(), latency),
+        count(faults as u64, "fault"),
     )
 }
 
