@@ -129,7 +129,7 @@ pub struct NodeCommand {
     /// Which node.
     #[schemars(with = "String")]
     pub node: Node,
-    /// Program and arguments, placeholders filled in.
+    /// Program and arguments; placeholders such as `{data}` as they stand.
     pub words: Vec<String>,
 }
 

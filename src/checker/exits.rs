@@ -36,7 +36,7 @@ pub fn check(recorded: &Recorded) -> CheckResult {
 
 /// A sentence and the last log lines for each exit.
 fn exits(history: &History) -> Vec<(String, Vec<String>)> {
-    let started = phase_begin(history, Phase::Faulty).unwrap_or(0);
+    let started = phase_begin(history, Phase::Faulty).unwrap_or(u64::MAX);
     let after_start = history.cluster.iter().filter(|event| event.time >= started);
     after_start.filter_map(|event| sentence(history, event)).collect()
 }

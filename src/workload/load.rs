@@ -23,6 +23,14 @@ pub fn load(path: &Path) -> Result<Workload, WorkloadError> {
     parse(&file, &text)
 }
 
+/// An error about a field of a workload file that only the machine could show,
+/// such as a program that is not there; points into the file like the others.
+pub fn refuse(path: &Path, field: &str, message: String) -> WorkloadError {
+    // Without its text the message still names file and field.
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    WorkloadError::at(&path.display().to_string(), &text, field, message)
+}
+
 /// Parses and validates the text of a workload; `file` is named in errors.
 pub fn parse(file: &str, text: &str) -> Result<Workload, WorkloadError> {
     let mut json = serde_json::Deserializer::from_str(text);

@@ -16,9 +16,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use load::{load, parse};
+pub use load::{load, parse, refuse};
 pub use scalar::{Name, Span};
 pub use target::Target;
+pub(crate) use validate::check_command;
 
 use crate::fault::FaultKind;
 

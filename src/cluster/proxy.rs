@@ -1,1 +1,0 @@
-//! One faultable proxy per link.

@@ -1,0 +1,108 @@
+//! What all connections of one link share, and the slip that each carries.
+//!
+//! Counts, policies, the listener of reports. Must not know of sockets.
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+
+use super::policy::Policy;
+use super::sources::Sources;
+use super::tap::{Closed, Direction, FIRST_BYTES, Message, Tap};
+use crate::clock::RunClock;
+use crate::fault::Link;
+
+/// One link.
+pub(super) struct Shared {
+    pub(super) link: Link,
+    pub(super) clock: RunClock,
+    pub(super) tap: Arc<dyn Tap>,
+    /// The target's port; 0 while it is down.
+    pub(super) upstream: AtomicU16,
+    pub(super) sources: Sources,
+    policies: [Policy; 2],
+    messages: [AtomicU64; 2],
+    connections: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(link: Link, clock: RunClock, tap: Arc<dyn Tap>) -> Self {
+        Self {
+            link,
+            clock,
+            tap,
+            upstream: AtomicU16::new(0),
+            sources: Sources::new(),
+            policies: Direction::BOTH.map(Policy::new),
+            messages: Default::default(),
+            connections: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn policy(&self, direction: Direction) -> &Policy {
+        &self.policies[direction as usize]
+    }
+
+    /// Messages forwarded so far in one direction.
+    pub(super) fn messages(&self, direction: Direction) -> u64 {
+        self.messages[direction as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts a forwarded chunk and reports it. `chunk` may be just its beginning.
+    pub(super) fn told(
+        &self,
+        ticket: &Ticket,
+        direction: Direction,
+        size: usize,
+        chunk: &[u8],
+        received: u64,
+    ) {
+        let before = self.messages[direction as usize].fetch_add(1, Ordering::Relaxed);
+        let number = before + 1 + self.messages[1 - direction as usize].load(Ordering::Relaxed);
+        self.tap.message(&Message {
+            link: self.link,
+            connection: ticket.connection,
+            number,
+            direction,
+            size,
+            first_bytes: &chunk[..chunk.len().min(FIRST_BYTES)],
+            received,
+            released: self.clock.now(),
+        });
+    }
+}
+
+/// An accepted connection's identity. Dropping it reports the connection closed,
+/// so it must be the last of a connection to go.
+pub(super) struct Ticket {
+    pub(super) shared: Arc<Shared>,
+    pub(super) connection: u64,
+    client: SocketAddrV4,
+    delivered: AtomicU64,
+}
+
+impl Ticket {
+    pub(super) fn new(shared: &Arc<Shared>, client: SocketAddrV4) -> Self {
+        let connection = shared.connections.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(shared), connection, client, delivered: AtomicU64::new(0) }
+    }
+
+    /// Counts bytes that a socket took.
+    pub(super) fn delivered(&self, direction: Direction, size: usize) {
+        if direction == Direction::ToServer {
+            // One task writes; atomic only so that the task may change threads.
+            self.delivered.fetch_add(size as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.shared.tap.closed(&Closed {
+            link: self.shared.link,
+            connection: self.connection,
+            client: self.client,
+            delivered: self.delivered.load(Ordering::Relaxed),
+        });
+    }
+}

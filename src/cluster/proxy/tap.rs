@@ -1,0 +1,107 @@
+//! What a proxy tells the rest of the harness.
+//!
+//! The proxy reports through [`Tap`] and knows nothing of who listens: the
+//! record of the wire, the evidence of the recorder, a test.
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+use crate::fault::Link;
+
+/// Which way bytes travel on a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// Requests: from the side that connected to the server.
+    ToServer,
+    /// Replies: from the server back.
+    ToClient,
+}
+
+impl Direction {
+    /// Both, in the order of arrays indexed by direction.
+    pub const BOTH: [Self; 2] = [Self::ToServer, Self::ToClient];
+
+    /// The word of the wire record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ToServer => "to-server",
+            Self::ToClient => "to-client",
+        }
+    }
+}
+
+/// One chunk that was forwarded, told after its last byte was handed on.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// On which link.
+    pub link: Link,
+    /// Number of the connection on this link, from 0.
+    pub connection: u64,
+    /// Number of the message on this link over both directions, from 1.
+    pub number: u64,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Bytes, at least 1.
+    pub size: usize,
+    /// Its beginning, at most [`FIRST_BYTES`].
+    pub first_bytes: &'a [u8],
+    /// When it was read, nanoseconds since the run began.
+    pub received: u64,
+    /// When its last byte was written, nanoseconds since the run began.
+    pub released: u64,
+}
+
+/// How many bytes of a message are shown to a tap at most.
+pub const FIRST_BYTES: usize = 64;
+
+/// The end of a connection: nothing of it will ever move again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed {
+    /// On which link.
+    pub link: Link,
+    /// Number of the connection on this link, from 0.
+    pub connection: u64,
+    /// Where the connecting side's socket was bound.
+    pub client: SocketAddrV4,
+    /// Bytes written to the server's socket. 0 only if not one was or will be.
+    pub delivered: u64,
+}
+
+/// Listens to proxies. Called on the proxies' thread: must be quick, must not block.
+pub trait Tap: Send + Sync {
+    /// A chunk was forwarded whole.
+    fn message(&self, message: &Message<'_>) {
+        let _ = message;
+    }
+
+    /// A connection has ended; told exactly once for each that the proxy accepted.
+    fn closed(&self, closed: &Closed) {
+        let _ = closed;
+    }
+}
+
+/// Nobody listens.
+impl Tap for () {}
+
+/// Two listen.
+impl<A: Tap, B: Tap> Tap for (A, B) {
+    fn message(&self, message: &Message<'_>) {
+        self.0.message(message);
+        self.1.message(message);
+    }
+
+    fn closed(&self, closed: &Closed) {
+        self.0.closed(closed);
+        self.1.closed(closed);
+    }
+}
+
+impl<T: Tap + ?Sized> Tap for Arc<T> {
+    fn message(&self, message: &Message<'_>) {
+        (**self).message(message);
+    }
+
+    fn closed(&self, closed: &Closed) {
+        (**self).closed(closed);
+    }
+}

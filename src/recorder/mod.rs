@@ -1,0 +1,323 @@
+//! The one owner of event order.
+//!
+//! Under one lock it gives each event its index and its time and writes its line
+//! to `history.jsonl`, so the order of lines is the order of events as far as
+//! anyone can know it. [`wire`] keeps the bounded record of messages beside it.
+//! Listens to proxies as a [`Tap`], to clients as a [`Journal`]. Must not decide
+//! anything: neither what is done nor what it means.
+
+mod delivery;
+mod progress;
+mod sink;
+pub mod wire;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::net::SocketAddrV4;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use crate::client::{Invocation, Journal};
+use crate::clock::RunClock;
+use crate::cluster::proxy::{Closed, Tap};
+use crate::fault::{FaultKind, Link, Node};
+use crate::history::line::{Closes, Edge, FaultFields, Kind, Line, Part, Value, Writer, f};
+use crate::history::{Phase, Place};
+use crate::op::{Outcome, Reason, Transfer};
+use crate::sync::lock;
+use delivery::{Deliveries, End};
+use progress::Meter;
+pub use progress::{Latencies, Progress};
+use sink::Sink;
+
+/// Writes the history. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clock: RunClock,
+    order: Mutex<Order>,
+    acknowledged: watch::Sender<u64>,
+    failed: watch::Sender<Option<String>>,
+}
+
+/// What the lock guards: the next index, and all that must agree with it.
+#[derive(Debug)]
+struct Order {
+    index: u64,
+    sink: Sink,
+    deliveries: Deliveries,
+    meter: Meter,
+}
+
+/// A fault, as its lines tell it.
+#[derive(Debug, Clone)]
+pub struct FaultLine<'a> {
+    /// Number of the fault within the run: joins its two lines.
+    pub id: u64,
+    /// What is done.
+    pub kind: FaultKind,
+    /// To which nodes (the far ends of links).
+    pub nodes: &'a [Node],
+    /// Messages forwarded so far, per link.
+    pub messages: BTreeMap<Link, u64>,
+}
+
+impl Recorder {
+    /// Starts a history at `path`, which must not exist.
+    ///
+    /// # Errors
+    /// The file cannot be created.
+    pub fn create(path: &Path, clock: RunClock) -> io::Result<Self> {
+        Ok(Self::new(File::create_new(path)?, clock))
+    }
+
+    /// Starts a history in an open file.
+    pub fn new(file: File, clock: RunClock) -> Self {
+        let order =
+            Order { index: 0, sink: Sink::new(file), deliveries: Deliveries::default(), meter: Meter::new() };
+        let shared = Shared {
+            clock,
+            order: Mutex::new(order),
+            acknowledged: watch::Sender::new(0),
+            failed: watch::Sender::new(None),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Just before a fault is applied.
+    pub fn fault_begin(&self, fault: FaultLine<'_>) {
+        self.fault(fault, Edge::Begin, None, None);
+    }
+
+    /// Just after a fault was healed. `held`: it was seen to take hold; `error`:
+    /// why it could not be applied or healed.
+    pub fn fault_end(&self, fault: FaultLine<'_>, held: bool, error: Option<&str>) {
+        self.fault(fault, Edge::End, Some(held), error);
+    }
+
+    /// A fault was due and not applicable.
+    pub fn fault_skipped(&self, fault: FaultLine<'_>, reason: &str) {
+        self.fault(fault, Edge::Skipped, None, Some(reason));
+    }
+
+    /// The run enters a phase.
+    pub fn phase(&self, phase: Phase) {
+        self.cluster(f::PHASE, Value::Phase(phase), None, None);
+    }
+
+    /// A node's process was started.
+    pub fn node_started(&self, node: Node) {
+        self.cluster(f::START, Value::Nodes(&[node]), None, None);
+    }
+
+    /// A node told its port.
+    pub fn node_ready(&self, node: Node) {
+        self.cluster(f::READY, Value::Nodes(&[node]), None, None);
+    }
+
+    /// A node's process ended. `asked`: by the harness; `status`: its exit status
+    /// in words and the last lines of its log.
+    pub fn node_exited(&self, node: Node, asked: bool, status: &str) {
+        self.cluster(f::EXIT, Value::Nodes(&[node]), Some(asked), Some(status));
+    }
+
+    /// The number of acknowledged operations, for faults that wait for one.
+    pub fn acknowledged(&self) -> watch::Receiver<u64> {
+        self.shared.acknowledged.subscribe()
+    }
+
+    /// Turns to the error when the history cannot be written any more (disk full).
+    /// Lines after that are counted but lost.
+    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.shared.failed.subscribe()
+    }
+
+    /// Counts and latencies so far.
+    pub fn progress(&self) -> Progress {
+        lock(&self.shared.order).meter.snapshot(self.shared.clock.now())
+    }
+
+    /// Hands everything to the kernel. Called at least every 100 ms, so that a
+    /// killed harness leaves what it had.
+    pub fn flush(&self) {
+        self.with_order(|order| order.sink.flush());
+    }
+
+    /// Ends the history.
+    ///
+    /// # Errors
+    /// What kept the history from being written whole.
+    pub fn finish(&self) -> io::Result<()> {
+        self.flush();
+        lock(&self.shared.order).sink.result()
+    }
+
+    fn fault(&self, fault: FaultLine<'_>, edge: Edge, held: Option<bool>, error: Option<&str>) {
+        self.with_order(|order| {
+            let acknowledged = order.meter.acknowledged_count();
+            let place = Place { acknowledged, messages: fault.messages };
+            order.write(self.shared.clock.now(), |line| Line {
+                process: Writer::Harness(Part::Nemesis),
+                f: fault.kind.name(),
+                value: Value::Nodes(fault.nodes),
+                error,
+                fault: Some(FaultFields { fault: fault.id, edge, held, place: &place }),
+                ..line
+            });
+        });
+    }
+
+    fn cluster(&self, f: &str, value: Value<'_>, asked: Option<bool>, error: Option<&str>) {
+        self.with_order(|order| {
+            order.write(self.shared.clock.now(), |line| Line { f, value, asked, error, ..line });
+        });
+    }
+
+    /// Does something in order, and passes on if writing failed.
+    fn with_order<T>(&self, act: impl FnOnce(&mut Order) -> T) -> T {
+        let mut order = lock(&self.shared.order);
+        let done = act(&mut order);
+        if let Some(error) = order.sink.fresh_error() {
+            self.shared.failed.send_replace(Some(error));
+        }
+        done
+    }
+}
+
+impl Journal for Recorder {
+    fn invoke(&self, process: u64, transfer: Transfer) -> Invocation {
+        self.with_order(|order| {
+            let invoked = self.shared.clock.now();
+            let index = order.write(invoked, |line| Line {
+                process: Writer::Client(process),
+                kind: Kind::Invoke,
+                f: f::TRANSFER,
+                value: Value::Transfer(&transfer),
+                ..line
+            });
+            order.meter.invoked();
+            let source = order.deliveries.begin(index);
+            Invocation { index, process, transfer, invoked, source }
+        })
+    }
+
+    fn complete(
+        &self,
+        invocation: Invocation,
+        local: Option<SocketAddrV4>,
+        result: Result<[i64; 2], Reason>,
+    ) {
+        let outcome = result.as_ref().map_or_else(Reason::outcome, |_| Outcome::Ok);
+        let end = end_of(&result, local);
+        let source = invocation.source;
+        let acknowledged = self.with_order(|order| {
+            let acknowledged = order.complete(self.shared.clock.now(), invocation, result, outcome);
+            let harmless = order.deliveries.ended(source, end);
+            order.evidence(self.shared.clock, harmless);
+            acknowledged
+        });
+        if outcome == Outcome::Ok {
+            // Outside the lock: two clients may come here in either order.
+            self.shared.acknowledged.send_if_modified(|known| {
+                let more = acknowledged > *known;
+                *known = acknowledged.max(*known);
+                more
+            });
+        }
+    }
+}
+
+impl Tap for Recorder {
+    fn closed(&self, closed: &Closed) {
+        if closed.link == Link::ClientsCoord {
+            self.with_order(|order| {
+                let harmless = order.deliveries.closed(closed.client, closed.delivered);
+                order.evidence(self.shared.clock, harmless);
+            });
+        }
+    }
+}
+
+impl Order {
+    /// Writes the line that `fill` makes of a bare one; returns its index.
+    fn write<'a>(&mut self, time: u64, fill: impl FnOnce(Line<'a>) -> Line<'a>) -> u64 {
+        let index = self.index;
+        self.index += 1;
+        let line = fill(bare(index, time));
+        self.sink.line(time, |out| Ok(serde_json::to_writer(out, &line)?));
+        index
+    }
+
+    fn complete(
+        &mut self,
+        now: u64,
+        invocation: Invocation,
+        result: Result<[i64; 2], Reason>,
+        outcome: Outcome,
+    ) -> u64 {
+        let Invocation { process, mut transfer, invoked, .. } = invocation;
+        let error = result.as_ref().err().map(Reason::text);
+        transfer.balances = result.ok();
+        self.write(now, |line| Line {
+            process: Writer::Client(process),
+            kind: kind(outcome),
+            f: f::TRANSFER,
+            value: Value::Transfer(&transfer),
+            error: error.as_deref(),
+            ..line
+        });
+        self.meter.completed(outcome, invoked, now)
+    }
+
+    fn evidence(&mut self, clock: RunClock, invoke: Option<u64>) {
+        let Some(invoke) = invoke else { return };
+        self.write(clock.now(), |line| Line {
+            process: Writer::Harness(Part::Evidence),
+            f: f::NEVER_DELIVERED,
+            value: Value::Closes(Closes { invoke }),
+            ..line
+        });
+    }
+}
+
+/// A cluster line with nothing on it yet.
+fn bare<'a>(index: u64, time: u64) -> Line<'a> {
+    Line {
+        index,
+        time,
+        process: Writer::Harness(Part::Cluster),
+        kind: Kind::Info,
+        f: "",
+        value: Value::Nodes(&[]),
+        error: None,
+        fault: None,
+        asked: None,
+    }
+}
+
+fn kind(outcome: Outcome) -> Kind {
+    match outcome {
+        Outcome::Ok => Kind::Ok,
+        Outcome::Fail => Kind::Fail,
+        Outcome::Info => Kind::Info,
+    }
+}
+
+fn end_of(result: &Result<[i64; 2], Reason>, local: Option<SocketAddrV4>) -> End {
+    match result {
+        Err(Reason::ConnectionRefused) => End::Unconnected,
+        Err(Reason::Local(_)) if local.is_none() => End::Unconnected,
+        Err(reason) if reason.outcome() == Outcome::Info => End::Unknown(local),
+        _ => End::Known,
+    }
+}
+
+#[cfg(test)]
+mod tests;
