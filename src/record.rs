@@ -268,3 +268,43 @@ impl RunRecord {
         format!("{:#}\n", schemars::schema_for!(RunRecord).as_value())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::testing::{Build, PLAIN};
+    use crate::checker::{BankEngine, judge};
+
+    fn finished() -> RunRecord {
+        let build = Build::new().phase(0, Phase::Faulty).ok((0, 10), ("a", "b", 5), [95, 105]);
+        let recorded = build.recorded(PLAIN, &[Some("# t\na 95\nb 105\n"); 3]);
+        let beginning = Beginning {
+            workload: recorded.workload.clone(),
+            seed: u64::MAX,
+            started: "2026-11-22T14:50:09Z".into(),
+            plan: serde_json::json!({ "faults": [] }),
+            reproduce: "rsm-check run w.json".into(),
+        };
+        let mut record = RunRecord::begin(beginning);
+        record.finish(&recorded, &judge(&recorded, &BankEngine::new(&recorded)));
+        record
+    }
+
+    #[test]
+    fn a_record_is_read_back_as_it_was_written() {
+        let record = finished();
+        let json = serde_json::to_string(&record).unwrap();
+        assert_eq!(serde_json::from_str::<RunRecord>(&json).unwrap(), record);
+        let judged = record.judgement.unwrap();
+        assert_eq!((judged.verdict, judged.exit), (Verdict::Undecided, 3), "too few operations");
+    }
+
+    #[test]
+    fn every_field_that_is_written_stands_in_the_schema() {
+        let schema: Value = serde_json::from_str(&RunRecord::json_schema()).unwrap();
+        let record = serde_json::to_value(finished()).unwrap();
+        for field in record.as_object().unwrap().keys() {
+            assert!(schema["properties"][field].is_object(), "{field}");
+        }
+    }
+}

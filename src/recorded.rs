@@ -32,11 +32,13 @@ impl Recorded {
     /// A history without a run around it: nothing is known of nodes and faults,
     /// and `files` (in order, for srv-1 and up) count as collected at rest.
     ///
+    /// Without files, at least one acknowledged operation is needed to prove anything.
     /// `model` is the text of `--model`; it is not validated here.
     pub fn bare(history: History, model: Option<&str>, files: Vec<ReplicaFile>) -> Self {
         let mut workload = bare_workload();
         workload.model = model.unwrap_or(DEFAULT_MODEL).into();
         workload.cluster.replicas = u16::try_from(files.len()).unwrap_or(u16::MAX);
+        workload.checks.minimum_acknowledged = u64::from(files.is_empty());
         let rest = if files.is_empty() { Rest::NotReached } else { Rest::Settled };
         Self { workload, history, files, rest, state: RunState::Finished, reason: None }
     }
@@ -45,7 +47,7 @@ impl Recorded {
 /// A workload that demands nothing but what a history alone can show.
 fn bare_workload() -> Workload {
     let text = r#"{"name":"history","operations":1,
-        "checks":{"available":false,"unrequested_exit":"note","minimum_acknowledged":0}}"#;
+        "checks":{"available":false,"unrequested_exit":"note"}}"#;
     parse("history", text).expect("the built-in workload is valid")
 }
 

@@ -45,6 +45,10 @@ impl Linearizer for BankEngine {
             }
         };
         let (finals, unfit) = last_reads(recorded);
+        if finals.is_empty() && recorded.history.operations.is_empty() {
+            let result = CheckResult::skipped(CheckName::Linearizable, "nothing was recorded");
+            return Linearized { result, order: None };
+        }
         let outcome = check(&recorded.history, &model, &finals, &self.budget);
         let result = in_words(&recorded.history, &model, &finals, &outcome).with_details(left_out(&unfit));
         Linearized { result, order: order(recorded, outcome) }

@@ -9,7 +9,7 @@
 //! in replies (two accounts of many have no fixed sum), nor files of replicas
 //! that were down at the end (a crash may cut them anywhere).
 
-use super::{bank::BankModel, final_files, quote};
+use super::{bank::BankModel, final_files};
 use crate::history::data_file::parse_data_file;
 use crate::history::{Observed, Operation};
 use crate::recorded::{Recorded, ReplicaFile};
@@ -75,7 +75,7 @@ fn wrong_file(file: &ReplicaFile, initial: i64) -> Option<String> {
     }
     let parsed = match parse_data_file(file.content.as_deref()?) {
         Ok(parsed) => parsed,
-        Err(why) => return Some(format!("the file of {node} is no data file: {}", quote_error(&why))),
+        Err(why) => return Some(format!("the file of {node} is no data file: {why}")),
     };
     let sum: i128 = parsed.balances.iter().map(|&(_, balance)| i128::from(balance)).sum();
     let accounts = parsed.balances.len();
@@ -83,10 +83,6 @@ fn wrong_file(file: &ReplicaFile, initial: i64) -> Option<String> {
     let accounts = super::count(accounts as u64, "account");
     (difference != 0)
         .then(|| format!("the file of {node} sums to {sum} over {accounts}, {}", off(difference)))
-}
-
-fn quote_error(why: &dyn std::fmt::Display) -> String {
-    quote(why.to_string().as_bytes()).trim_matches('`').into()
 }
 
 fn off(difference: i128) -> String {

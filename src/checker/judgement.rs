@@ -92,7 +92,7 @@ fn switched_off(recorded: &Recorded, name: CheckName) -> Option<String> {
         CheckName::Overdraft => checks.overdraft,
         CheckName::Protocol => checks.protocol,
         CheckName::Available if checks.available.is_none() && !recorded.workload.demands_availability() => {
-            return Some("not demanded of this system unless the workload asks for it".into());
+            return Some("not demanded of this system".into());
         }
         CheckName::Available => recorded.workload.demands_availability(),
         CheckName::UnrequestedExit | CheckName::Assumptions => true,
@@ -241,6 +241,14 @@ mod tests {
         recorded.files[1].content = Some(b"# t\na".to_vec());
         let judgement = judge(&recorded, &Says(passes));
         assert_eq!(judgement.line(), "infra: the harness was killed before the run ended");
+    }
+
+    #[test]
+    fn where_nothing_was_recorded_nothing_passes() {
+        let recorded = Recorded::bare(crate::history::History::default(), None, Vec::new());
+        let judgement = judge(&recorded, &crate::checker::BankEngine::new(&recorded));
+        assert_eq!(judgement.verdict, Verdict::Undecided);
+        assert!(judgement.checks.iter().all(|check| check.verdict != Some(Verdict::Pass)), "{judgement:#?}");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn final_files(recorded: &Recorded) -> FinalFiles<'_> {
         return FinalFiles::default();
     }
     let collected = node_life::phase_begin(&recorded.history, Phase::Collect);
-    let at = collected.unwrap_or(recorded.history.end).saturating_sub(1);
+    let at = collected.map_or(recorded.history.end, |begin| begin.saturating_sub(1));
     let up = |file: &&ReplicaFile| node_life::up_at(&recorded.history, file.node, at);
     let (files, down): (Vec<_>, Vec<_>) = recorded.files.iter().partition(up);
     FinalFiles { files, left_out: down.iter().map(|file| file.node).collect() }

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::bank::BankModel;
-use super::explain::{forced_balances, last_restart, only_since, restarted};
+use super::explain::{Restart, forced_balances, last_restart, only_since, restarted};
 use super::judgement::{Explained, Linearizer};
 use super::{FinalFiles, count, final_files, list, quote};
 use crate::fault::Node;
@@ -95,16 +95,27 @@ fn same(group: &Group) -> String {
 }
 
 fn differing(recorded: &Recorded, engine: &dyn Linearizer, groups: Vec<Group>, out: &str) -> CheckResult {
-    let sides = sides(recorded, engine, groups);
+    let mut sides = sides(recorded, engine, groups);
+    let telling: Vec<bool> =
+        sides.odd.iter().map(|odd| since_restart(recorded, &sides, odd).is_some()).collect();
+    if let Some(best) = telling.iter().position(|&telling| telling) {
+        sides.odd.swap(0, best);
+    }
     let Some((odd, others)) = sides.odd.split_first() else {
         return CheckResult::undecided(NAME, "the files differ, and no group of them could be named");
     };
     let headline = headline(recorded, &sides, odd);
     let mut details = about(recorded, &sides, odd);
+    details.retain(|detail| !detail.strip_prefix(DURING).is_some_and(|life| headline.contains(life)));
     details.extend(others.iter().flat_map(|other| {
         let title = format!("{}: {}", list(&other.nodes), difference(&sides.reference, other));
-        std::iter::once(title).chain(about(recorded, &sides, other))
+        std::iter::once(title)
+            .chain(since_restart(recorded, &sides, other))
+            .chain(about(recorded, &sides, other))
     }));
+    let reference = list(&sides.reference.nodes);
+    let no_better = since_restart(recorded, &sides, &sides.reference);
+    details.extend(no_better.map(|what| format!("{reference} is no better: {what}")));
     if recorded.rest == Rest::Changing {
         details.push("the files were still changing when the ceiling for settling had passed".into());
     }
@@ -197,37 +208,43 @@ fn headline(recorded: &Recorded, sides: &Sides, odd: &Group) -> String {
     format!("{stands}{more}: {what}")
 }
 
-/// For one replica that was restarted: that its file lacks all from before, where
+/// For replicas that were restarted: that their file lacks all from before, where
 /// this is certain.
-fn since_restart(recorded: &Recorded, sides: &Sides, odd: &Group) -> Option<String> {
-    let [node] = odd.nodes.as_slice() else { return None };
-    let restart = last_restart(&recorded.history, *node)?;
-    let life = restarted(&recorded.history, *node, restart);
-    let file = odd.parsed.as_ref().ok()?;
-    if odd.file.content.is_none() {
-        return Some(format!(
-            "it has no file any more and so lacks everything from before its restart; {life}"
-        ));
-    }
-    let transfers = only_since(recorded, file, restart, sides.order.as_deref())?;
-    let transfers = count(transfers as u64, "transfer");
-    Some(format!(
-        "its file lacks everything from before its restart, it holds only the effects of the {transfers} after it; {life}"
-    ))
+fn since_restart(recorded: &Recorded, sides: &Sides, group: &Group) -> Option<String> {
+    let history = &recorded.history;
+    let restart = |&node: &Node| Some((node, last_restart(history, node)?));
+    let restarts: Vec<(Node, Restart)> = group.nodes.iter().map(restart).collect::<Option<_>>()?;
+    let lives: Vec<String> =
+        restarts.iter().map(|&(node, restart)| restarted(history, node, restart)).collect();
+    let file = group.parsed.as_ref().ok()?;
+    let only = |&(_, restart): &(Node, Restart)| only_since(recorded, file, restart, sides.order.as_deref());
+    let what = match &group.file.content {
+        None => "has no file any more and so lacks everything from before its restart".into(),
+        Some(_) => {
+            let left: Vec<usize> = restarts.iter().map(only).collect::<Option<_>>()?;
+            let transfers = count(left.first().copied().unwrap_or(0) as u64, "transfer");
+            format!(
+                "lacks everything from before its restart and holds only the effects of {transfers} after it"
+            )
+        }
+    };
+    let who = if restarts.len() == 1 { "it" } else { "each of them" };
+    Some(format!("{who} {what}; {}", lives.join("; ")))
 }
 
 /// Reference against another, in words.
 fn difference(reference: &Group, odd: &Group) -> String {
     let who = list(&odd.nodes);
     match (&reference.parsed, &odd.parsed) {
-        _ if odd.file.content.is_none() => format!("{who} has no data file"),
-        _ if reference.file.content.is_none() => format!("only {who} has a data file"),
+        _ if odd.file.content.is_none() => format!("no data file on {who}"),
+        _ if reference.file.content.is_none() => format!("no data file on {}", list(&reference.nodes)),
         (_, Err(why)) => format!("the file of {who} is no data file ({why})"),
         (Err(why), _) => format!("the file of {} is no data file ({why})", list(&reference.nodes)),
         (Ok(left), Ok(right)) => match unequal(left, right).len() {
             0 if left.time != right.time => "all balances agree, the time lines do not".into(),
             0 => "the same accounts and balances, written differently".into(),
-            number => format!("{} differ", count(number as u64, "account")),
+            1 => "1 account differs".into(),
+            number => format!("{number} accounts differ"),
         },
     }
 }
@@ -244,6 +261,9 @@ fn unequal<'a>(left: &'a DataFile, right: &'a DataFile) -> Vec<(&'a str, Option<
     names.into_iter().map(both).filter(|(_, left, right)| left != right).collect()
 }
 
+/// Begins what happened to a replica, unless the headline tells it already.
+const DURING: &str = "during the run ";
+
 /// What more is known of a group that differs.
 fn about(recorded: &Recorded, sides: &Sides, odd: &Group) -> Vec<String> {
     let mut lines = Vec::new();
@@ -252,9 +272,9 @@ fn about(recorded: &Recorded, sides: &Sides, odd: &Group) -> Vec<String> {
     lines.extend(contradiction(recorded, odd));
     let lives = odd.nodes.iter().filter_map(|&node| {
         let restart = last_restart(&recorded.history, node)?;
-        Some(restarted(&recorded.history, node, restart))
+        Some(format!("{DURING}{}", restarted(&recorded.history, node, restart)))
     });
-    lines.extend(lives.map(|life| format!("during the run {life}")));
+    lines.extend(lives);
     lines.extend(unasked(&recorded.history, &odd.nodes));
     lines
 }

@@ -109,8 +109,8 @@ fn a_replica_that_forgot_everything_at_its_restart_is_told_in_one_sentence() {
         &recorded,
         Knows(""),
         Some(Verdict::Violation),
-        "srv-2 differs from srv-1 and srv-3: its file lacks everything from before its restart, it holds only \
-         the effects of the 1 transfer after it; srv-2 was killed at 3.00 s (after 1 acknowledged operation) and \
+        "srv-2 differs from srv-1 and srv-3: it lacks everything from before its restart and holds only \
+         the effects of 1 transfer after it; srv-2 was killed at 3.00 s (after 1 acknowledged operation) and \
          started again at 4.00 s",
     );
 }
@@ -124,6 +124,45 @@ fn a_file_that_is_gone_after_a_restart_says_so() {
         Some(Verdict::Violation),
         "srv-2 differs from srv-1 and srv-3: it has no file any more and so lacks everything from before its \
          restart; srv-2 was killed at 3.00 s (after 1 acknowledged operation) and started again at 4.00 s",
+    );
+}
+
+#[test]
+fn several_replicas_that_forgot_everything_are_told_together() {
+    let build = restarted()
+        .exit(5 * S, Node::Srv(1), true, "")
+        .started(6 * S, Node::Srv(1))
+        .ready(6 * S, Node::Srv(1));
+    let right = "# t\na 10\nb 190\n";
+    judged(
+        &build.recorded(PLAIN, &[None, None, Some(right)]),
+        Knows(right),
+        Some(Verdict::Violation),
+        "srv-1 and srv-2 differ from srv-3 and from what clients were told: each of them has no file any more and \
+         so lacks everything from before its restart; srv-1 ended at 5.00 s (after 1 acknowledged operation) and \
+         started again at 6.00 s; srv-2 was killed at 3.00 s (after 1 acknowledged operation) and started again at \
+         4.00 s",
+    );
+}
+
+#[test]
+fn where_every_file_is_wrong_none_is_held_up_as_right() {
+    let build = restarted()
+        .exit(5 * S, Node::Srv(1), true, "")
+        .started(6 * S, Node::Srv(1))
+        .ready(6 * S, Node::Srv(1));
+    let build = build.ok((5 * S, 5 * S + 1), ("a", "c", 5), [5, 105]);
+    let recorded = build.recorded(PLAIN, &[None, Some("# t\na 95\nc 105\n")]);
+    let details = judged(
+        &recorded,
+        Knows(""),
+        Some(Verdict::Violation),
+        "srv-2 differs from srv-1: it lacks everything from before its restart and holds only the effects of 1 \
+         transfer after it; srv-2 was killed at 3.00 s (after 1 acknowledged operation) and started again at 4.00 s",
+    );
+    assert!(
+        details.last().unwrap().starts_with("srv-1 is no better: it has no file any more"),
+        "{details:#?}"
     );
 }
 
@@ -153,4 +192,18 @@ fn bytes_that_are_no_data_file_are_told_with_the_line() {
     let result = check(&recorded, &Knows(""));
     assert!(result.message.contains("the file of srv-3 is no data file (line 2"), "{}", result.message);
     assert!(!result.details.concat().contains('\u{1b}'), "{:?}", result.details);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_of_a_program_under_test_break_the_checks(
+        files in proptest::collection::vec(proptest::option::of(proptest::collection::vec(0u8.., 0..40)), 1..4),
+        text in proptest::option::of("(# t\n)?([ab] -?[0-9]{0,20}\n?){0,3}"),
+    ) {
+        let mut recorded = restarted().recorded(PLAIN, &[text.as_deref()]);
+        let nodes = (2..).map(Node::Srv);
+        recorded.files.extend(nodes.zip(files).map(|(node, content)| ReplicaFile::new(node, content)));
+        let _ = check(&recorded, &Knows(""));
+        let _ = (super::conserved::check(&recorded), super::overdraft::check(&recorded));
+    }
 }

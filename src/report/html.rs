@@ -9,6 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::text::{clean, one_line, shorten};
 use super::{files, timeline};
+use crate::checker::count;
 use crate::checker::node_life::seconds;
 use crate::fault::Node;
 use crate::record::{Judged, RunRecord};
@@ -21,6 +22,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 
 /// Rows of a table, lines of a list; more are counted, not shown.
 const ROWS: usize = 300;
+/// Lines of evidence at the top of the page.
+const EVIDENCE: usize = 12;
 /// Characters of a text that a program under test wrote.
 const TEXT: usize = 2000;
 
@@ -97,7 +100,7 @@ fn unjudged(record: &RunRecord) -> &'static str {
 
 fn evidence(leading: Option<&CheckResult>) -> Markup {
     let details = leading.map_or(&[][..], |check| &check.details);
-    html! { @if !details.is_empty() { ul.evidence { @for line in details.iter().take(12) { li { (text(line)) } } } } }
+    html! { @if !details.is_empty() { ul.evidence { @for line in details.iter().take(EVIDENCE) { li { (text(line)) } } } } }
 }
 
 fn again(record: &RunRecord) -> Markup {
@@ -111,22 +114,29 @@ fn text(text: &str) -> String {
 fn checks(judged: &Judged) -> Markup {
     html! {
         h2 { "Checks" }
-        div.wide { table {
+        div.wide { table.checks {
             thead { tr { th scope="col" { "Check" } th scope="col" { "Verdict" } th scope="col" { "What was found" } } }
-            tbody { @for check in &judged.checks { (check_row(check)) } }
+            tbody { @for check in &judged.checks { (check_row(check, shown_above(judged, check))) } }
         } }
     }
 }
 
-fn check_row(check: &CheckResult) -> Markup {
+/// How many details of a check stand at the top of the page already.
+fn shown_above(judged: &Judged, check: &CheckResult) -> usize {
+    let leads = judged.leading().is_some_and(|leading| leading.name == check.name);
+    if leads { EVIDENCE } else { 0 }
+}
+
+fn check_row(check: &CheckResult, above: usize) -> Markup {
     let word = check.verdict.map_or("skipped", Verdict::name);
+    let details = &check.details[above.min(check.details.len())..];
     html! {
         tr {
             th scope="row" { (check.name) }
             td { span class={ "badge " (word) } { (word) } }
             td {
                 (text(&check.message))
-                @if !check.details.is_empty() { ul { @for line in check.details.iter().take(ROWS) { li { (text(line)) } } } }
+                @if !details.is_empty() { ul { @for line in details.iter().take(ROWS) { li { (text(line)) } } } }
             }
         }
     }
@@ -180,7 +190,7 @@ fn rest(rest: Rest) -> Markup {
         Rest::NotReached => {
             "The run ended before the files came to rest: they may be in mid-rewrite and prove nothing."
         }
-        Rest::Settled => "As collected after they had come to rest, all identical.",
+        Rest::Settled => "As collected after they had come to rest.",
         Rest::Differing => "As collected when none of them changed any more, though they differed.",
         Rest::Changing => "As collected when the time for settling was over: they were still changing.",
     };
@@ -216,7 +226,7 @@ fn skipped(record: &RunRecord) -> Markup {
     html! {
         @if !record.skipped_faults.is_empty() {
             details {
-                summary { (record.skipped_faults.len()) " planned faults left out" }
+                summary { (count(record.skipped_faults.len() as u64, "planned fault")) " left out" }
                 div.wide { table {
                     thead { tr { th scope="col" { "Fault" } th scope="col" { "Nodes" } th scope="col" { "Due" } th scope="col" { "Why not" } } }
                     tbody { @for skipped in record.skipped_faults.iter().take(ROWS) { tr {
@@ -289,7 +299,7 @@ mod tests {
         let page = render(&sample::divergence());
         for part in [
             r#"<p class="verdict">violation</p>"#,
-            "its file lacks everything from before its restart",
+            "it lacks everything from before its restart",
             "rsm-check run workloads/classic_kill.json --seed 7",
             "coord ended unasked at 8.00 s",
             r#"<tr class="differs">"#,

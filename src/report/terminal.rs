@@ -8,6 +8,7 @@
 use serde_json::{Value, json};
 
 use super::text::{one_line, shorten};
+use crate::checker::count;
 use crate::record::{Judged, Latency, RunRecord};
 use crate::verdict::{CheckResult, Verdict};
 
@@ -94,7 +95,7 @@ fn ran(record: &RunRecord) -> String {
     let operations = record.operations;
     let faults = record.faults.iter().filter(|fault| fault.held).count();
     format!(
-        "{}, seed {}: {} operations ({} ok, {} failed, {} unknown){}, {faults} faults took hold",
+        "{}, seed {}: {} operations ({} ok, {} failed, {} unknown){}, {} took hold",
         record.name,
         record.seed,
         operations.total(),
@@ -102,6 +103,7 @@ fn ran(record: &RunRecord) -> String {
         operations.fail,
         operations.info,
         record.latency.map_or(String::new(), latency),
+        count(faults as u64, "fault"),
     )
 }
 
@@ -167,7 +169,7 @@ mod tests {
     fn a_violation_is_told_with_its_evidence_the_report_and_the_way_back() {
         let run = sample::divergence();
         let lines = summary(&run.record, "reports/latest/report.html", Colours::Off);
-        let expected = r"VIOLATION replicas identical: srv-2 differs from srv-1 and srv-3 and from what clients were told: its file lacks everything from before its restart, it holds only the effects of the 1 transfer after it; srv-2 was killed at 3.00 s (after 12 acknowledged operations) and started again at 4.00 s
+        let expected = r"VIOLATION replicas identical: srv-2 differs from srv-1 and srv-3 and from what clients were told: it lacks everything from before its restart and holds only the effects of 1 transfer after it; srv-2 was killed at 3.00 s (after 12 acknowledged operations) and started again at 4.00 s
 classic_kill, seed 7: 16 operations (13 ok, 1 failed, 2 unknown), p50 50.0 ms, p99 50.0 ms, 2 faults took hold
   first difference in line 2, an account line: `a 9\n` on srv-1 and srv-3, `a 80\n` on srv-2
 ";
