@@ -4,11 +4,14 @@
 //!     cargo bench --bench harness_rate                    # both orders of closing
 //!     cargo bench --bench harness_rate -- --flat 600      # one long recorded run, 10 s windows
 //!
+//!     cargo bench --bench harness_rate -- --isolated --flat 20 --closing client-first
+//!
 //! The server is a trivial stub in a process of its own: this program again.
 //! Exits 1 if a requirement is missed.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -57,6 +60,10 @@ struct Options {
     /// History but no record of the wire.
     #[arg(long)]
     no_wire: bool,
+    /// In a network namespace of its own with tcp_tw_reuse 0, where connections
+    /// that leave TIME_WAIT behind run out of ports. Needs `unshare` and `ip`.
+    #[arg(long)]
+    isolated: bool,
     /// Serve, print the port, never end.
     #[arg(long, hide = true)]
     stub: Option<Closing>,
@@ -88,6 +95,9 @@ fn main() -> Result<(), Failure> {
     if let Some(closing) = options.stub {
         return stub(closing);
     }
+    if options.isolated {
+        return isolated();
+    }
     let closings = options.closing.map_or(vec![Closing::ServerFirst, Closing::ClientFirst], |c| vec![c]);
     let mut met = true;
     for closing in closings {
@@ -101,6 +111,18 @@ fn main() -> Result<(), Failure> {
         std::process::exit(1);
     }
     Ok(())
+}
+
+/// This program again, elsewhere; returns only if that cannot be.
+fn isolated() -> Result<(), Failure> {
+    let prepare = "ip link set lo up && echo 0 > /proc/sys/net/ipv4/tcp_tw_reuse && exec \"$0\" \"$@\"";
+    let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--isolated");
+    let error = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net", "sh", "-c", prepare])
+        .arg(std::env::current_exe()?)
+        .args(arguments)
+        .exec();
+    Err(error.into())
 }
 
 /// A B A B, judged by the median of neighbours' ratios: other load on the
