@@ -54,7 +54,7 @@ impl Stage {
     }
 
     fn history(&self) -> Vec<Value> {
-        self.recorder.flush();
+        self.recorder.finish().unwrap();
         lines(self.folder.path().join("history.jsonl"))
     }
 
