@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use nix::sys::time::TimeValLike;
 use rsm_check::client::bank::Bank;
 use rsm_check::client::driver::{Budget, Client, Numbers};
 use rsm_check::clock::RunClock;
