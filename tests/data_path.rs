@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rsm_check::client::bank::Bank;
@@ -28,6 +29,8 @@ struct Stage {
     recorder: Recorder,
     wire: Arc<WireRecord>,
     proxy: Proxy,
+    /// What the clients transfer.
+    amount: fn() -> i64,
     _thread: ProxyThread,
 }
 
@@ -46,7 +49,7 @@ impl Stage {
         let tap: Arc<dyn Tap> = Arc::new((recorder.clone(), Arc::clone(&wire)));
         let thread = ProxyThread::start().unwrap();
         let proxy = Proxy::start(Link::ClientsCoord, tap, clock, thread.handle()).unwrap();
-        Self { folder, recorder, wire, proxy, _thread: thread }
+        Self { folder, recorder, wire, proxy, amount: || 5, _thread: thread }
     }
 
     fn bank(&self) -> Bank {
@@ -93,7 +96,8 @@ impl Stage {
                 let (numbers, budget) = (Arc::clone(&numbers), Arc::clone(&budget));
                 let client = Client { process, bank, pace, seed: process, numbers, budget };
                 let (recorder, stop) = (self.recorder.clone(), stop.clone());
-                let transfers = std::iter::repeat_with(|| Transfer::request("a", "b", 5));
+                let amount = self.amount;
+                let transfers = std::iter::repeat_with(move || Transfer::request("a", "b", amount()));
                 running.spawn(async move { client.run(transfers, &recorder, stop).await });
             }
             running.join_all().await;
@@ -324,4 +328,59 @@ fn a_paced_client_keeps_its_rate_and_stops_when_told() {
     // Two clients, 20 operations each: at least 19 intervals.
     assert!(began.elapsed() >= Duration::from_millis(95), "{:?}", began.elapsed());
     assert_eq!(stage.recorder.progress().in_flight(), 0);
+}
+
+#[test]
+fn evidence_never_contradicts_what_the_server_received_while_targets_come_and_go() {
+    static AMOUNT: AtomicI64 = AtomicI64::new(0);
+    static RECEIVED: Mutex<BTreeSet<i64>> = Mutex::new(BTreeSet::new());
+    /// Notes what it read, then answers, closes or resets.
+    fn moody(mut stream: TcpStream) {
+        let mut request = vec![0; 64];
+        let size = stream.read(&mut request).unwrap_or(0);
+        let text = String::from_utf8_lossy(&request[..size]).into_owned();
+        let Some(amount) = text.trim_end().rsplit(' ').next().and_then(|word| word.parse().ok()) else {
+            return;
+        };
+        RECEIVED.lock().unwrap().insert(amount);
+        match amount % 7 {
+            0 => reset(&stream),
+            1 => (),
+            _ => stream.write_all(b"95 105").unwrap_or(()),
+        }
+    }
+    let mut stage = Stage::open(moody);
+    stage.amount = || AMOUNT.fetch_add(1, Ordering::Relaxed);
+    let alive = target(moody);
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (stop, stopped) = watch::channel(false);
+    let bank = Bank { deadline: Duration::from_millis(200), ..stage.bank() };
+    std::thread::scope(|scope| {
+        let clients = scope.spawn(|| stage.run_until(stopped, 16, u64::MAX, bank, None));
+        for round in 0..40u64 {
+            let [acknowledged, known] =
+                [stage.recorder.progress().ok, evidence(&stage.history()).len() as u64];
+            stage.proxy.open(if round % 2 == 0 { alive } else { dead }).unwrap();
+            let until = Instant::now() + CEILING;
+            while stage.recorder.progress().ok < acknowledged + 20
+                && (evidence(&stage.history()).len() as u64) < known + 5
+            {
+                assert!(Instant::now() < until, "nothing happens in round {round}");
+            }
+            stage.proxy.refuse();
+        }
+        stop.send_replace(true);
+        clients.join().unwrap();
+    });
+    let Stage { folder, recorder, proxy, _thread: thread, .. } = stage;
+    thread.handle().block_on(proxy.close());
+    recorder.finish().unwrap();
+    let history = lines(folder.path().join("history.jsonl"));
+    let proven = evidence(&history);
+    assert!(proven.len() >= 50, "too little evidence to mean anything: {}", proven.len());
+    let received = RECEIVED.lock().unwrap();
+    for line in history.iter().filter(|line| line["type"] == "invoke") {
+        let [index, amount] = [&line["index"], &line["value"]["amount"]].map(|value| value.as_i64().unwrap());
+        assert!(!(proven.contains(&(index as u64)) && received.contains(&amount)), "false evidence: {line}");
+    }
 }
