@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 /// The judgement of a run or of one check.
 ///
 /// The order is the precedence: of several verdicts the greatest holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Checked, and right.
@@ -153,7 +155,7 @@ impl fmt::Display for CheckName {
 }
 
 /// What one checker found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CheckResult {
     /// Which check.
     pub name: CheckName,

@@ -26,7 +26,8 @@ impl Numbers {
         Self(AtomicU64::new(first))
     }
 
-    fn next(&self) -> u64 {
+    /// A number that nobody had before.
+    pub fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed)
     }
 }

@@ -1,3 +1,174 @@
 //! Real processes and the faultable links between them.
+//!
+//! One coordinator, some replicas, a proxy in front of each. Everything a node
+//! starts is contained and ends with the harness. What happens is told to a
+//! [`Watcher`]; the cluster records nothing and judges nothing.
 
+pub mod containment;
+pub mod launch;
+pub mod node;
+pub mod output;
+mod procfs;
 pub mod proxy;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use regex::Regex;
+use tokio::task::JoinSet;
+
+use crate::fault::{Link, Node};
+use crate::workload::{NodeLaunch, StopSignal, Workload};
+use launch::{Launch, Placeholders};
+use node::{Life, NodeProcess, Setup, StartError, Watcher};
+use proxy::Proxy;
+
+/// Where a node keeps what it writes.
+#[derive(Debug, Clone)]
+pub struct NodePaths {
+    /// Directory private to the node, absolute.
+    pub dir: PathBuf,
+    /// Its data file, absolute.
+    pub data: PathBuf,
+    /// The log of its output.
+    pub log: PathBuf,
+}
+
+/// The nodes of one run and the proxies in front of them.
+pub struct Cluster {
+    nodes: BTreeMap<Node, Arc<NodeProcess>>,
+}
+
+/// What a cluster is made of.
+pub struct Parts<'a> {
+    /// Says how nodes are started and stopped.
+    pub workload: &'a Workload,
+    /// The command of replicas.
+    pub srv: Launch,
+    /// The command of the coordinator.
+    pub coord: Launch,
+    /// One proxy for every link.
+    pub proxies: BTreeMap<Link, Arc<Proxy>>,
+    /// Where each node writes.
+    pub paths: &'a dyn Fn(Node) -> NodePaths,
+    /// Who is told of starts and exits.
+    pub watcher: Arc<dyn Watcher>,
+}
+
+impl Cluster {
+    /// Builds the cluster; starts nothing.
+    ///
+    /// # Errors
+    /// A pattern that is no regular expression, or a link without its proxy.
+    pub fn new(parts: Parts<'_>) -> io::Result<Self> {
+        let ports: Vec<u16> = (1..=parts.workload.cluster.replicas)
+            .filter_map(|number| parts.proxies.get(&Link::CoordSrv(number)))
+            .map(|proxy| proxy.port())
+            .collect();
+        let all = nodes_of(parts.workload);
+        let build = |node| Ok((node, Arc::new(NodeProcess::new(parts.setup(node, &ports)?))));
+        Ok(Self { nodes: all.into_iter().map(build).collect::<io::Result<_>>()? })
+    }
+
+    /// Starts the replicas side by side, then the coordinator.
+    ///
+    /// # Errors
+    /// The first node that does not become ready.
+    pub async fn start(&self) -> Result<(), StartError> {
+        let mut starts = JoinSet::new();
+        for node in self.replicas() {
+            let node = node.clone();
+            starts.spawn(async move { node.start().await });
+        }
+        while let Some(started) = starts.join_next().await {
+            // A panic in a start is a defect; it surfaces as one where it is joined.
+            started.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        }
+        match self.node(Node::Coord) {
+            Some(coord) => coord.start().await,
+            None => Ok(()),
+        }
+    }
+
+    fn replicas(&self) -> impl Iterator<Item = &Arc<NodeProcess>> {
+        self.nodes.values().filter(|node| node.node() != Node::Coord)
+    }
+
+    /// A node by its name.
+    pub fn node(&self, node: Node) -> Option<&Arc<NodeProcess>> {
+        self.nodes.get(&node)
+    }
+
+    /// Every node and what it is doing.
+    pub fn lives(&self) -> Vec<(Node, Life)> {
+        self.nodes.values().map(|node| (node.node(), node.life())).collect()
+    }
+
+    /// Messages that each link has carried so far.
+    pub fn messages(&self) -> BTreeMap<Link, u64> {
+        self.nodes.values().map(|node| (Link::to(node.node()), node.proxy().messages())).collect()
+    }
+
+    /// Asks every node to end, the coordinator first; after `grace` it is made to.
+    /// Returns the nodes that had to be killed.
+    pub async fn stop(&self, grace: Duration) -> Vec<Node> {
+        let mut stubborn = Vec::new();
+        if let Some(coord) = self.node(Node::Coord) {
+            stubborn.extend((!coord.stop(grace).await).then_some(Node::Coord));
+        }
+        let mut stops = JoinSet::new();
+        for node in self.replicas() {
+            let node = node.clone();
+            stops.spawn(async move { (node.node(), node.stop(grace).await) });
+        }
+        while let Some(stopped) = stops.join_next().await {
+            stubborn.extend(stopped.ok().filter(|(_, gentle)| !gentle).map(|(node, _)| node));
+        }
+        stubborn
+    }
+}
+
+/// The nodes that a workload asks for.
+pub fn nodes_of(workload: &Workload) -> Vec<Node> {
+    std::iter::once(Node::Coord).chain((1..=workload.cluster.replicas).map(Node::Srv)).collect()
+}
+
+impl Parts<'_> {
+    fn setup(&self, node: Node, ports: &[u16]) -> io::Result<Setup> {
+        let (says, launch) = match node {
+            Node::Coord => (&self.workload.cluster.coord, &self.coord),
+            Node::Srv(_) => (&self.workload.cluster.srv, &self.srv),
+        };
+        let proxy = self.proxies.get(&Link::to(node));
+        let paths = (self.paths)(node);
+        Ok(Setup {
+            node,
+            launch: launch.clone(),
+            placeholders: Placeholders {
+                data: paths.data,
+                dir: paths.dir,
+                name: node,
+                ports: ports.to_vec(),
+            },
+            log: paths.log,
+            ready: Regex::new(&says.ready).map_err(io::Error::other)?,
+            start_ceiling: says.start_ceiling.0,
+            stop_signal: signal(says),
+            proxy: proxy.cloned().ok_or_else(|| io::Error::other(format!("{node} has no proxy")))?,
+            watcher: self.watcher.clone(),
+        })
+    }
+}
+
+fn signal(launch: &NodeLaunch) -> Signal {
+    match launch.stop_signal {
+        StopSignal::Term => Signal::SIGTERM,
+        StopSignal::Int => Signal::SIGINT,
+        StopSignal::Quit => Signal::SIGQUIT,
+        StopSignal::Hup => Signal::SIGHUP,
+    }
+}

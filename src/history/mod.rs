@@ -5,8 +5,13 @@
 //! between the two. It judges nothing and must not know of processes, sockets or
 //! models; the order of lines is the order that is checked.
 
+pub mod data_file;
 pub mod line;
+mod pair;
+mod raw;
 pub mod read;
+#[cfg(test)]
+mod read_tests;
 
 use std::collections::BTreeMap;
 
@@ -193,7 +198,9 @@ pub enum ClusterWhat {
 }
 
 /// The phases of a run, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Processes are started; nothing is asked of them.

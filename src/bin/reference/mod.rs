@@ -1,0 +1,14 @@
+//! The vocabulary that both halves of the reference system speak: requests, log entries, the
+//! bank, and the lines that travel between coordinator and replica.
+//!
+//! It exists so that `srv`, `coord` and their simulation agree by construction. It is plain data:
+//! it must not know sockets, files, clocks, processes, nor anything of the `rsm_check` library
+//! (the harness meets the reference system over the wire alone).
+
+pub mod bank;
+pub mod clock;
+pub mod entry;
+pub mod log;
+pub mod message;
+pub mod transfer;
+pub mod words;

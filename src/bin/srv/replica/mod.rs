@@ -1,0 +1,374 @@
+//! A durable replica as a pure state machine: lines in, lines out, a disk behind one trait.
+//!
+//! What it promises: every answer it gives speaks of what is already synced. Each rule stands in
+//! one place: whom it follows (`adopt`), what it keeps (`append`), when it answers (`finish_group`),
+//! what the world sees (`publish`). It must not know sockets, clocks, or how many replicas there
+//! are; the order of entries is the coordinator's business.
+
+pub mod storage;
+mod wal;
+
+use std::borrow::Cow;
+use std::io;
+
+use crate::reference::bank::Bank;
+use crate::reference::entry::{Entry, Position};
+use crate::reference::log::Log;
+use crate::reference::message::{FromReplica, ToReplica};
+use crate::reference::words::BadWord;
+use storage::{Name, Storage, replace};
+use wal::{Memory, Recovered, Wal};
+
+/// How much is kept and told at a time. It affects no promise.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes added to the log before it is summed up in a new one.
+    pub compact_bytes: u64,
+    /// Most entries in one answer to a fetch.
+    pub fetch_entries: usize,
+}
+
+/// An answer and the connection it goes to.
+#[derive(Debug)]
+pub struct Answer {
+    /// As given to [`Replica::handle`].
+    pub connection: u64,
+    /// One line without its newline.
+    pub line: String,
+}
+
+/// How much was done, for the line that a replica prints when it ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures {
+    /// Groups made durable, each with one sync.
+    pub groups: u64,
+    /// Entries in them.
+    pub entries: u64,
+}
+
+/// One replica.
+pub struct Replica<S> {
+    storage: S,
+    memory: Memory,
+    wal: Wal,
+    answers: Vec<Answer>,
+    limits: Limits,
+    recorded_commit: u64,
+    published: Option<u64>,
+    figures: Figures,
+}
+
+/// Why a replica cannot go on. It must end: after a failed sync nobody knows what the disk holds.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicaError {
+    /// The disk refused.
+    #[error("cannot {action} {path}: {source}; free space or repair the disk, then start again")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The log is damaged where it was durable.
+    #[error(
+        "{path} is damaged at byte {offset}: {found}, before records that are whole. Entries that \
+         this replica acknowledged may be gone; restore the file, or empty the replica's directory \
+         while a majority of the others is sound"
+    )]
+    Corrupt {
+        /// The log file.
+        path: String,
+        /// Where the damage begins.
+        offset: u64,
+        /// What stood there.
+        found: String,
+    },
+    /// A data file without its log.
+    #[error(
+        "{data} exists but its log {log} does not: this replica forgot what it promised. Restore \
+         the log, or remove {data} to begin anew while a majority of the others is sound"
+    )]
+    LogMissing {
+        /// The data file.
+        data: String,
+        /// The log file.
+        log: String,
+    },
+}
+
+impl ReplicaError {
+    fn io(storage: &impl Storage, action: &'static str, name: Name, source: io::Error) -> Self {
+        Self::Io { action, path: storage.path(name), source }
+    }
+}
+
+/// A line that no living coordinator sends; the connection it came from is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum BadLine {
+    /// Not a message.
+    #[error("not a message: {0}")]
+    Unreadable(#[from] BadWord),
+    /// A message that contradicts what is committed.
+    #[error("would replace entry {index}, which is committed up to {commit}")]
+    AgainstCommitted {
+        /// The first entry that differs.
+        index: u64,
+        /// What is committed.
+        commit: u64,
+    },
+}
+
+impl<S: Storage> Replica<S> {
+    /// Remembers what the disk holds; on an empty disk, begins. Also says what is worth a line.
+    pub fn open(mut storage: S, limits: Limits) -> Result<(Self, String), ReplicaError> {
+        let (memory, wal, story) = match wal::recover(&mut storage)? {
+            None => begin(&mut storage)?,
+            Some(found) => {
+                settle(&mut storage, &found)?;
+                let place = found.memory.log.last();
+                let story = format!(
+                    "recovered position {}, promised {}, applied {}, torn bytes cut {}",
+                    place.index, found.memory.promised, found.memory.applied, found.torn
+                );
+                (found.memory, found.wal, story)
+            }
+        };
+        let mut replica = Self {
+            storage,
+            wal,
+            limits,
+            recorded_commit: memory.commit,
+            memory,
+            answers: Vec::new(),
+            published: None,
+            figures: Figures::default(),
+        };
+        replica.publish()?;
+        Ok((replica, story))
+    }
+
+    /// Takes one line. Its answer waits for [`Replica::finish_group`].
+    pub fn handle(&mut self, connection: u64, line: &str) -> Result<(), BadLine> {
+        let line = match ToReplica::try_from(line)? {
+            ToReplica::Promise { incarnation } => self.promise(incarnation).to_string(),
+            ToReplica::Fetch { incarnation, after } => self.fetch(incarnation, after).to_string(),
+            ToReplica::Append { incarnation, previous, commit, entries } => {
+                self.append(incarnation, previous, commit, entries.into_owned())?.to_string()
+            }
+            ToReplica::Install { incarnation, last, bank } => {
+                self.install(incarnation, last, bank.into_owned()).to_string()
+            }
+        };
+        self.answers.push(Answer { connection, line });
+        Ok(())
+    }
+
+    /// Makes the group durable, and only then releases its answers.
+    pub fn finish_group(&mut self) -> Result<Vec<Answer>, ReplicaError> {
+        if !self.wal.is_clean() {
+            if self.recorded_commit < self.memory.commit {
+                self.record_commit();
+            }
+            self.sync_log()?;
+            self.figures.groups += 1;
+        }
+        self.memory.apply_committed();
+        if self.wal.outgrew(self.limits.compact_bytes) {
+            self.compact()?;
+        }
+        Ok(std::mem::take(&mut self.answers))
+    }
+
+    /// Writes the data file, from committed entries only, if it is not current.
+    pub fn publish(&mut self) -> Result<(), ReplicaError> {
+        if !self.is_stale() {
+            return Ok(());
+        }
+        let text = self.memory.bank.to_string();
+        replace(&mut self.storage, (Name::NextData, Name::Data), text.as_bytes())
+            .map_err(|e| ReplicaError::io(&self.storage, "replace", Name::Data, e))?;
+        self.published = Some(self.memory.applied);
+        if self.recorded_commit < self.memory.commit {
+            self.record_commit();
+            self.sync_log()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the data file lacks a committed entry. Before the first request there is no file.
+    pub fn is_stale(&self) -> bool {
+        self.memory.bank.time.is_some() && self.published != Some(self.memory.applied)
+    }
+
+    /// The end of the log, and how much of it is applied.
+    pub fn position(&self) -> (u64, u64) {
+        (self.memory.log.last().index, self.memory.applied)
+    }
+
+    /// What was done since the start.
+    pub fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    /// Granted only above every earlier promise, so at most one coordinator gets each number here.
+    fn promise(&mut self, incarnation: u64) -> FromReplica<'static> {
+        if incarnation <= self.memory.promised {
+            return self.fenced();
+        }
+        self.adopt(incarnation);
+        FromReplica::Promised { incarnation, last: self.memory.log.last() }
+    }
+
+    /// The log of a promised incarnation changes only at its word, so a fetch in pieces is sound.
+    fn fetch(&self, incarnation: u64, after: u64) -> FromReplica<'_> {
+        if incarnation != self.memory.promised {
+            return self.fenced();
+        }
+        let Memory { log, applied, bank, .. } = &self.memory;
+        match log.after(after, self.limits.fetch_entries) {
+            Some(entries) if after >= *applied => {
+                FromReplica::Entries { incarnation, entries: Cow::Borrowed(entries) }
+            }
+            _ => {
+                let last = log.position_at(*applied).unwrap_or(log.base());
+                FromReplica::State { incarnation, last, bank: Cow::Borrowed(bank) }
+            }
+        }
+    }
+
+    fn append(
+        &mut self,
+        incarnation: u64,
+        previous: Position,
+        commit: u64,
+        entries: Vec<Entry>,
+    ) -> Result<FromReplica<'static>, BadLine> {
+        if self.is_fenced(incarnation) {
+            return Ok(self.fenced());
+        }
+        self.adopt(incarnation);
+        if !self.holds(previous) {
+            return Ok(FromReplica::Mismatch { incarnation, commit: self.memory.commit });
+        }
+        let index = previous.index + entries.len() as u64;
+        self.keep(previous.index, entries)?;
+        self.memory.commit = self.memory.commit.max(commit.min(index));
+        Ok(FromReplica::Appended { incarnation, index })
+    }
+
+    /// Keeps what is new from the first difference on. What is already there stays, with whatever
+    /// follows it: a late or repeated message must not shorten the log.
+    fn keep(&mut self, mut after: u64, mut entries: Vec<Entry>) -> Result<(), BadLine> {
+        let known = entries.iter().take_while(|entry| self.knows(&mut after, entry)).count();
+        entries.drain(..known);
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let commit = self.memory.commit;
+        if after < commit {
+            return Err(BadLine::AgainstCommitted { index: after + 1, commit });
+        }
+        self.wal.stage_entries(after, &entries);
+        self.figures.entries += entries.len() as u64;
+        self.memory.log.replace_after(after, entries);
+        Ok(())
+    }
+
+    /// Whether the entry after `after` is this one; then steps over it.
+    fn knows(&self, after: &mut u64, entry: &Entry) -> bool {
+        let Position { incarnation, index } = Position { incarnation: entry.incarnation, index: *after + 1 };
+        let known = self.holds(Position { incarnation, index });
+        *after += u64::from(known);
+        known
+    }
+
+    /// Same place and same incarnation means same entry, and same entries before it (Raft's log
+    /// matching). What the base sums up is committed, hence the same for every coordinator.
+    fn holds(&self, place: Position) -> bool {
+        let log = &self.memory.log;
+        place.index <= log.base().index || log.position_at(place.index) == Some(place)
+    }
+
+    /// Replaces what this replica lacks by a committed state. Entries that follow the same place
+    /// stay: the coordinator may have counted on them.
+    fn install(&mut self, incarnation: u64, last: Position, bank: Bank) -> FromReplica<'static> {
+        if self.is_fenced(incarnation) {
+            return self.fenced();
+        }
+        self.adopt(incarnation);
+        let index = last.index;
+        if index > self.memory.commit {
+            let continues = self.memory.log.position_at(index) == Some(last);
+            let tail = self.memory.log.after(index, usize::MAX).filter(|_| continues);
+            let mut log = Log::starting_after(last);
+            log.replace_after(index, tail.unwrap_or(&[]).to_vec());
+            let promised = self.memory.promised;
+            self.memory = Memory { promised, log, commit: index, bank, applied: index };
+            self.wal.demand_rewrite();
+        }
+        FromReplica::Appended { incarnation, index }
+    }
+
+    fn is_fenced(&self, incarnation: u64) -> bool {
+        incarnation < self.memory.promised
+    }
+
+    fn fenced(&self) -> FromReplica<'static> {
+        FromReplica::Fenced { promised: self.memory.promised }
+    }
+
+    /// Follows an incarnation from now on, and no lower one ever again.
+    fn adopt(&mut self, incarnation: u64) {
+        if incarnation > self.memory.promised {
+            self.memory.promised = incarnation;
+            self.wal.stage_promise(incarnation);
+        }
+    }
+
+    fn record_commit(&mut self) {
+        self.recorded_commit = self.memory.commit;
+        self.wal.stage_commit(self.memory.commit);
+    }
+
+    fn sync_log(&mut self) -> Result<(), ReplicaError> {
+        self.wal
+            .sync(&mut self.storage, &self.memory)
+            .map_err(|e| ReplicaError::io(&self.storage, "write", Name::Log, e))
+    }
+
+    /// Sums up what is applied in a new log file, and forgets it in memory as well.
+    fn compact(&mut self) -> Result<(), ReplicaError> {
+        self.wal
+            .rewrite(&mut self.storage, &self.memory)
+            .map_err(|e| ReplicaError::io(&self.storage, "replace", Name::Log, e))?;
+        self.recorded_commit = self.memory.commit;
+        self.memory.log.discard_through(self.memory.applied);
+        Ok(())
+    }
+}
+
+/// A replica's first start. The log is there for good before the replica says that it listens.
+fn begin(storage: &mut impl Storage) -> Result<(Memory, Wal, String), ReplicaError> {
+    let data = storage.read(Name::Data);
+    let data = data.map_err(|e| ReplicaError::io(storage, "read", Name::Data, e))?;
+    if data.is_some() {
+        let (data, log) = (storage.path(Name::Data), storage.path(Name::Log));
+        return Err(ReplicaError::LogMissing { data, log });
+    }
+    let (memory, mut wal) = (Memory::default(), Wal::default());
+    wal.rewrite(storage, &memory).map_err(|e| ReplicaError::io(storage, "create", Name::Log, e))?;
+    Ok((memory, wal, "started with an empty log".into()))
+}
+
+/// What a killed predecessor wrote may be read and still not be on disk. Before a word is said
+/// about it, the torn end goes, and the rest and its name are made durable.
+fn settle(storage: &mut impl Storage, found: &Recovered) -> Result<(), ReplicaError> {
+    let cut = match found.torn {
+        0 => Ok(()),
+        _ => storage.truncate(Name::Log, found.wal.length()),
+    };
+    let settled = cut.and_then(|()| storage.sync(Name::Log)).and_then(|()| storage.sync_dir());
+    settled.map_err(|e| ReplicaError::io(storage, "recover", Name::Log, e))
+}

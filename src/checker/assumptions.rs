@@ -1,0 +1,138 @@
+//! `assumptions`: the run proves something.
+//!
+//! Verifies that enough operations were acknowledged, that every kind of fault
+//! that the workload names was seen to take hold and met at least one operation,
+//! and that every replica's file was read. A broken assumption is `undecided`,
+//! never a violation: it says nothing of the system under test.
+//!
+//! Does not verify how hard the run was: the share that the guard refused is a
+//! note, and coverage of faults by role is another check's.
+
+use super::count;
+use super::node_life::{Interval, of_operation};
+use crate::fault::FaultKind;
+use crate::history::{FaultSpan, History};
+use crate::op::Outcome;
+use crate::recorded::{Recorded, Rest, RunState};
+use crate::verdict::{CheckName, CheckResult};
+
+/// Checks what the other checks rest upon.
+pub fn check(recorded: &Recorded) -> CheckResult {
+    let name = CheckName::Assumptions;
+    if recorded.state != RunState::Finished {
+        return CheckResult::skipped(name, "the run did not finish");
+    }
+    let mut broken: Vec<String> = too_few(recorded).into_iter().collect();
+    broken.extend(kinds(recorded).into_iter().filter_map(|kind| vacuous(&recorded.history, kind)));
+    broken.extend(unread(recorded));
+    match broken.first() {
+        None => CheckResult::pass(name, passed(recorded)),
+        Some(first) => CheckResult::undecided(name, first).with_details(broken.drain(1..)),
+    }
+}
+
+fn acknowledged(history: &History) -> u64 {
+    history.operations.iter().filter(|operation| operation.outcome() == Outcome::Ok).count() as u64
+}
+
+fn passed(recorded: &Recorded) -> String {
+    let operations = count(acknowledged(&recorded.history), "operation");
+    let faults = recorded.history.faults.iter().filter(|fault| fault.held).count() as u64;
+    format!("{operations} acknowledged, {} took hold", count(faults, "fault"))
+}
+
+fn too_few(recorded: &Recorded) -> Option<String> {
+    let (found, least) = (acknowledged(&recorded.history), recorded.workload.checks.minimum_acknowledged);
+    (found < least).then(|| {
+        format!(
+            "only {} acknowledged, at least {least} are needed to prove anything",
+            count(found, "operation")
+        )
+    })
+}
+
+fn kinds(recorded: &Recorded) -> Vec<FaultKind> {
+    let named = |kind: &FaultKind| recorded.workload.nemesis.iter().any(|rule| rule.fault == *kind);
+    FaultKind::ALL.into_iter().filter(named).collect()
+}
+
+/// Why the faults of a kind prove nothing.
+fn vacuous(history: &History, kind: FaultKind) -> Option<String> {
+    let begun: Vec<&FaultSpan> = history.faults.iter().filter(|fault| fault.kind == kind).collect();
+    let held: Vec<&&FaultSpan> = begun.iter().filter(|fault| fault.held).collect();
+    if begun.is_empty() {
+        let skipped = history.skipped_faults.iter().filter(|skipped| skipped.kind == kind).count() as u64;
+        return Some(format!("no `{kind}` was ever begun ({skipped} were due and skipped)"));
+    }
+    if held.is_empty() {
+        return Some(format!("none of {} of kind `{kind}` took hold", count(begun.len() as u64, "fault")));
+    }
+    let met = held.iter().any(|fault| overlapped(history, fault) > 0);
+    (!met).then(|| format!("no operation overlapped any `{kind}`"))
+}
+
+/// How many operations overlapped a fault in time.
+pub fn overlapped(history: &History, fault: &FaultSpan) -> u64 {
+    let span = Interval { begin: fault.begin, end: fault.end.unwrap_or(history.end.max(fault.begin)) };
+    let operations = history.operations.iter();
+    operations.filter(|operation| of_operation(history, operation).meets(span)).count() as u64
+}
+
+fn unread(recorded: &Recorded) -> Option<String> {
+    let unreadable = recorded.files.iter().find_map(|file| Some((file.node, file.unreadable.as_ref()?)));
+    if let Some((node, why)) = unreadable {
+        return Some(format!("the file of {node} could not be read: {why}"));
+    }
+    let (found, expected) = (recorded.files.len(), usize::from(recorded.workload.cluster.replicas));
+    let bare = recorded.history.cluster.is_empty() && recorded.rest == Rest::NotReached;
+    (found < expected && !bare).then(|| format!("only {found} of {expected} replicas' files were collected"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::testing::*;
+    use crate::fault::Node;
+    use crate::verdict::Verdict;
+
+    const KILLS: &str = r#"{"name":"x","duration":"1s","checks":{"minimum_acknowledged":2},
+        "nemesis":[{"fault":"kill","target":"one","every":"1s"}]}"#;
+    const FILES: [Option<&str>; 3] = [None; 3];
+
+    fn two() -> Build {
+        Build::new().ok((10, 20), ("a", "b", 0), [100, 100]).ok((30, 40), ("a", "b", 0), [100, 100])
+    }
+
+    #[track_caller]
+    fn undecided(recorded: &Recorded, part: &str) {
+        let result = check(recorded);
+        assert_eq!(result.verdict, Some(Verdict::Undecided), "{result:?}");
+        assert!(result.message.contains(part), "{}", result.message);
+    }
+
+    #[test]
+    fn a_run_with_too_few_operations_proves_nothing() {
+        let one = Build::new().ok((10, 20), ("a", "b", 0), [100, 100]);
+        undecided(&one.recorded(PLAIN, &FILES), "only 1 operation acknowledged, at least 10");
+    }
+
+    #[test]
+    fn a_fault_must_begin_take_hold_and_meet_an_operation() {
+        let kill = |begin, end| two().fault(begin, Some(end), FaultKind::Kill, &[Node::Srv(1)]);
+        undecided(&two().recorded(KILLS, &FILES), "no `kill` was ever begun");
+        undecided(&kill(50, 60).recorded(KILLS, &FILES), "no operation overlapped any `kill`");
+        let mut missed = kill(35, 60).recorded(KILLS, &FILES);
+        missed.history.faults[0].held = false;
+        undecided(&missed, "none of 1 fault of kind `kill` took hold");
+        assert_eq!(check(&kill(35, 60).recorded(KILLS, &FILES)).verdict, Some(Verdict::Pass));
+    }
+
+    #[test]
+    fn every_file_must_have_been_read_though_it_may_be_missing() {
+        let fault = || two().fault(35, Some(60), FaultKind::Kill, &[Node::Srv(1)]);
+        undecided(&fault().recorded(KILLS, &FILES[..2]), "only 2 of 3 replicas' files");
+        let mut denied = fault().recorded(KILLS, &FILES);
+        denied.files[1].unreadable = Some("permission denied".into());
+        undecided(&denied, "the file of srv-2 could not be read: permission denied");
+    }
+}

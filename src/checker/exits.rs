@@ -1,0 +1,109 @@
+//! `unrequested exit`: no node ended without being asked.
+//!
+//! Verifies the exits that the history records, from the moment on when the
+//! nodes had been started. Does not judge exits during start-up (that is
+//! `infra`, decided by the runner), nor why a node ended: it quotes what the
+//! node said last. A node that hangs is no exit; `available` sees that.
+
+use super::node_life::{acknowledged_until, phase_begin, seconds};
+use crate::history::{ClusterEvent, ClusterWhat, History, Phase};
+use crate::recorded::Recorded;
+use crate::verdict::{CheckName, CheckResult};
+use crate::workload::ExitPolicy;
+
+/// Looks for exits that nobody asked for.
+pub fn check(recorded: &Recorded) -> CheckResult {
+    let name = CheckName::UnrequestedExit;
+    let history = &recorded.history;
+    if history.cluster.is_empty() {
+        return CheckResult::skipped(name, "the history says nothing of nodes");
+    }
+    let exits: Vec<(String, Vec<String>)> = exits(history);
+    let details = exits.iter().skip(1).map(|(sentence, _)| sentence.clone());
+    let logs = exits.iter().flat_map(|(_, log)| log.clone());
+    let details: Vec<String> = details.chain(logs).collect();
+    match (exits.first(), recorded.workload.checks.unrequested_exit) {
+        (None, _) => CheckResult::pass(name, "no node ended unasked"),
+        (Some((first, _)), ExitPolicy::Violation) => {
+            CheckResult::violation(name, first).with_details(details)
+        }
+        (Some((first, _)), ExitPolicy::Note) => {
+            CheckResult::pass(name, format!("{first} (only noted, as the workload says)"))
+                .with_details(details)
+        }
+    }
+}
+
+/// A sentence and the last log lines for each exit.
+fn exits(history: &History) -> Vec<(String, Vec<String>)> {
+    let started = phase_begin(history, Phase::Faulty).unwrap_or(u64::MAX);
+    let after_start = history.cluster.iter().filter(|event| event.time >= started);
+    after_start.filter_map(|event| sentence(history, event)).collect()
+}
+
+fn sentence(history: &History, event: &ClusterEvent) -> Option<(String, Vec<String>)> {
+    let ClusterWhat::Exit { node, asked: false, status } = &event.what else { return None };
+    let mut lines = status.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    let status = lines.next().unwrap_or("no status");
+    let (at, acknowledged) = (seconds(event.time), acknowledged_until(history, event.time));
+    let during = during(history, event.time);
+    let sentence = format!(
+        "{node} ended unasked at {at} ({status}), after {acknowledged} acknowledged operations{during}"
+    );
+    Some((sentence, lines.map(|line| format!("{node} log: {line}")).collect()))
+}
+
+/// Nearness is not cause: only what was going on is told.
+fn during(history: &History, time: u64) -> String {
+    let on =
+        |fault: &&crate::history::FaultSpan| fault.begin <= time && fault.end.is_none_or(|end| time <= end);
+    let faults: Vec<String> = history
+        .faults
+        .iter()
+        .filter(on)
+        .map(|fault| format!("a {} of {}", fault.kind, super::list(&fault.nodes)))
+        .collect();
+    if faults.is_empty() { String::new() } else { format!(", during {}", faults.join(" and ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::testing::*;
+    use crate::fault::{FaultKind, Node};
+    use crate::verdict::Verdict;
+
+    fn dying_coord() -> Build {
+        Build::new()
+            .phase(S, Phase::Faulty)
+            .ok((S, 2 * S), ("a", "b", 5), [95, 105])
+            .fault(3 * S, Some(5 * S), FaultKind::Kill, &[Node::Srv(2)])
+            .exit(3 * S, Node::Srv(2), true, "signal 9")
+            .exit(4 * S, Node::Coord, false, "exit status 1\nTraceback\nConnectionRefusedError")
+    }
+
+    #[test]
+    fn an_exit_that_nobody_asked_for_is_quoted_with_what_went_on() {
+        let result = check(&dying_coord().recorded(PLAIN, &[]));
+        assert_eq!(result.verdict, Some(Verdict::Violation));
+        assert_eq!(
+            result.message,
+            "coord ended unasked at 4.00 s (exit status 1), after 1 acknowledged operations, during a kill of srv-2"
+        );
+        assert_eq!(result.details, ["coord log: Traceback", "coord log: ConnectionRefusedError"]);
+    }
+
+    #[test]
+    fn a_workload_may_have_exits_noted_only() {
+        let note = r#"{"name":"x","duration":"1s","checks":{"unrequested_exit":"note"}}"#;
+        let result = check(&dying_coord().recorded(note, &[]));
+        assert_eq!(result.verdict, Some(Verdict::Pass));
+        assert!(result.message.contains("coord ended unasked"), "{}", result.message);
+    }
+
+    #[test]
+    fn an_exit_while_nodes_are_started_is_not_judged_here() {
+        let build = Build::new().exit(1, Node::Coord, false, "exit status 2").phase(S, Phase::Faulty);
+        assert_eq!(check(&build.recorded(PLAIN, &[])).verdict, Some(Verdict::Pass));
+    }
+}

@@ -1,0 +1,252 @@
+//! The pipeline of checks: assumptions first, then every check, then one verdict.
+//!
+//! Verifies nothing itself. It sees to it that a check that was switched off,
+//! could not be made or broke down is never counted as passed. The engine for
+//! linearizability is handed in, so that its budget and its modes stay its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::refused_share::RefusedShare;
+use super::{assumptions, available, conserved, exits, overdraft, protocol, refused_share, replicas};
+use crate::recorded::{Recorded, ReplicaFile, RunState};
+use crate::verdict::{CheckName, CheckResult, Verdict, merge};
+
+/// What the engine for linearizability found.
+#[derive(Debug, Clone)]
+pub struct Linearized {
+    /// The verdict of the check `linearizable`.
+    pub result: CheckResult,
+    /// An order that explains everything, as positions in `history.operations`.
+    pub order: Option<Vec<usize>>,
+}
+
+/// Whether one order explains the history and this one file as its last read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Explained {
+    /// Yes; in this order (positions in `history.operations`), where it is told.
+    Yes(Option<Vec<usize>>),
+    /// No order does.
+    No,
+    /// Not found out.
+    Unknown,
+}
+
+/// An engine for linearizability, as this pipeline sees it.
+pub trait Linearizer {
+    /// Judges the history with the files of [`super::final_files`] as last reads.
+    fn judge(&self, recorded: &Recorded) -> Linearized;
+
+    /// Whether the history may end in this one file; for the sentence about the
+    /// replica that disagrees, so a budget of a few seconds is enough.
+    fn explains(&self, recorded: &Recorded, file: &ReplicaFile) -> Explained {
+        let _ = (recorded, file);
+        Explained::Unknown
+    }
+}
+
+/// The judgement of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// Of all checks and the end of the run, by precedence.
+    pub verdict: Verdict,
+    /// One per check, in the order of [`CheckName::ALL`].
+    pub checks: Vec<CheckResult>,
+    /// Checks that were not made, each with its reason.
+    pub not_tested: Vec<String>,
+    /// What a reader should know and what changes no verdict.
+    pub notes: Vec<String>,
+    /// How many transfers the guard refused; `None` if it cannot be told.
+    pub refused: Option<RefusedShare>,
+    /// Why the run did not finish; `None` if it did.
+    pub reason: Option<String>,
+}
+
+/// Judges what was recorded.
+pub fn judge(recorded: &Recorded, engine: &dyn Linearizer) -> Judgement {
+    let mut order = None;
+    let mut checks = Vec::new();
+    for name in CheckName::ALL {
+        let result = match switched_off(recorded, name) {
+            Some(why) => CheckResult::skipped(name, why),
+            None => guarded(name, || check(recorded, engine, name, &mut order)),
+        };
+        checks.push(result);
+    }
+    let reason = unfinished(recorded);
+    let ending = if reason.is_some() { Verdict::Infra } else { Verdict::Pass };
+    let verdict = merge(&checks).max(ending);
+    let refused =
+        catch_unwind(AssertUnwindSafe(|| refused_share::of(recorded, order.as_deref()))).ok().flatten();
+    let mut notes = recorded.history.warnings.clone();
+    notes.extend(refused.map(RefusedShare::sentence));
+    Judgement { verdict, not_tested: not_tested(&checks), checks, notes, refused, reason }
+}
+
+/// Why a check is not wanted.
+fn switched_off(recorded: &Recorded, name: CheckName) -> Option<String> {
+    let checks = &recorded.workload.checks;
+    let wanted = match name {
+        CheckName::ReplicasIdentical => checks.replicas_identical,
+        CheckName::Linearizable => checks.linearizable,
+        CheckName::Conserved => checks.conserved,
+        CheckName::Overdraft => checks.overdraft,
+        CheckName::Protocol => checks.protocol,
+        CheckName::Available if checks.available.is_none() && !recorded.workload.demands_availability() => {
+            return Some("not demanded of this system unless the workload asks for it".into());
+        }
+        CheckName::Available => recorded.workload.demands_availability(),
+        CheckName::UnrequestedExit | CheckName::Assumptions => true,
+    };
+    (!wanted).then(|| "switched off in the workload".into())
+}
+
+fn check(
+    recorded: &Recorded,
+    engine: &dyn Linearizer,
+    name: CheckName,
+    order: &mut Option<Vec<usize>>,
+) -> CheckResult {
+    match name {
+        CheckName::ReplicasIdentical => replicas::check(recorded, engine),
+        CheckName::Linearizable => {
+            let linearized = engine.judge(recorded);
+            *order = linearized.order;
+            linearized.result
+        }
+        CheckName::Conserved => conserved::check(recorded),
+        CheckName::Overdraft => overdraft::check(recorded),
+        CheckName::UnrequestedExit => exits::check(recorded),
+        CheckName::Protocol => protocol::check(recorded),
+        CheckName::Available => available::check(recorded),
+        CheckName::Assumptions => assumptions::check(recorded),
+    }
+}
+
+/// A checker that breaks down has decided nothing.
+fn guarded(name: CheckName, check: impl FnOnce() -> CheckResult) -> CheckResult {
+    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        CheckResult::undecided(name, format!("the checker broke down, a defect of rsm-check: {text}"))
+    })
+}
+
+fn unfinished(recorded: &Recorded) -> Option<String> {
+    let default = match recorded.state {
+        RunState::Finished => return None,
+        RunState::Running => "the harness was killed before the run ended",
+        RunState::Interrupted => "interrupted",
+        RunState::Infra => "the machine did not allow the run",
+    };
+    Some(recorded.reason.clone().unwrap_or_else(|| default.into()))
+}
+
+fn not_tested(checks: &[CheckResult]) -> Vec<String> {
+    let skipped = checks.iter().filter(|check| check.verdict.is_none());
+    skipped.map(|check| format!("{}, {}", check.name, check.message)).collect()
+}
+
+impl Judgement {
+    /// The final line of standard output: `pass`, `pass (not tested: ...)`,
+    /// `violation: CHECK: ...`, `undecided: CHECK: ...`, `infra: ...`. One line,
+    /// whatever bytes the system under test put into a message.
+    pub fn line(&self) -> String {
+        one_line(&match self.verdict {
+            Verdict::Pass if self.not_tested.is_empty() => "pass".into(),
+            Verdict::Pass => format!("pass (not tested: {})", self.not_tested.join("; ")),
+            Verdict::Infra => format!("infra: {}", self.sentence()),
+            verdict => format!("{verdict}: {}", self.sentence()),
+        })
+    }
+
+    /// The sentence that matters most: of the first check that earned the verdict.
+    pub fn sentence(&self) -> String {
+        match (self.verdict, self.leading()) {
+            (Verdict::Infra, _) if self.reason.is_some() => self.reason.clone().unwrap_or_default(),
+            (Verdict::Pass, _) | (_, None) => self.line_of_passes(),
+            (_, Some(check)) => format!("{}: {}", check.name, check.message),
+        }
+    }
+
+    /// The first check that earned the verdict.
+    pub fn leading(&self) -> Option<&CheckResult> {
+        self.checks.iter().find(|check| check.verdict == Some(self.verdict))
+    }
+
+    fn line_of_passes(&self) -> String {
+        let passed = self.checks.iter().filter(|check| check.verdict == Some(Verdict::Pass));
+        let names: Vec<&str> = passed.map(|check| check.name.name()).collect();
+        format!("checked and right: {}", names.join(", "))
+    }
+}
+
+/// Control characters (line breaks, terminal escapes) become spaces.
+fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::testing::*;
+
+    struct Says(fn() -> CheckResult);
+
+    impl Linearizer for Says {
+        fn judge(&self, _: &Recorded) -> Linearized {
+            Linearized { result: (self.0)(), order: None }
+        }
+    }
+
+    fn passes() -> CheckResult {
+        CheckResult::pass(CheckName::Linearizable, "one order explains everything")
+    }
+
+    fn quiet(workload: &str) -> Recorded {
+        let mut build = Build::new().phase(0, crate::history::Phase::Faulty);
+        for at in 0..20 {
+            build = build.ok((at, at), ("a", "b", 0), [100, 100]);
+        }
+        build.recorded(workload, &[Some("# t\na 100\nb 100\n"); 3])
+    }
+
+    const QUIET: &str = r#"{"name":"q","duration":"1s","checks":{"available":false}}"#;
+
+    #[test]
+    fn what_was_not_made_is_named_in_the_verdict_line() {
+        let line = judge(&quiet(QUIET), &Says(passes)).line();
+        assert_eq!(line, "pass (not tested: available, switched off in the workload)");
+    }
+
+    #[test]
+    fn a_checker_that_breaks_down_is_undecided_and_never_a_pass() {
+        let judgement = judge(&quiet(QUIET), &Says(|| panic!("out of luck")));
+        assert_eq!(judgement.verdict, Verdict::Undecided);
+        assert!(judgement.line().contains("linearizable: the checker broke down"), "{}", judgement.line());
+    }
+
+    #[test]
+    fn an_interrupted_run_is_infra_unless_something_was_found() {
+        let mut recorded = quiet(QUIET);
+        recorded.state = RunState::Interrupted;
+        assert_eq!(judge(&recorded, &Says(passes)).line(), "infra: interrupted");
+        recorded.files[1].content = Some(b"# t\na 99\nb 101\n".to_vec());
+        assert_eq!(judge(&recorded, &Says(passes)).verdict, Verdict::Violation);
+    }
+
+    #[test]
+    fn a_killed_harness_leaves_no_verdict_about_files_in_motion() {
+        let mut recorded = quiet(QUIET);
+        (recorded.state, recorded.rest) = (RunState::Running, crate::recorded::Rest::NotReached);
+        recorded.files[1].content = Some(b"# t\na".to_vec());
+        let judgement = judge(&recorded, &Says(passes));
+        assert_eq!(judgement.line(), "infra: the harness was killed before the run ended");
+    }
+
+    #[test]
+    fn the_verdict_line_is_one_line_without_terminal_escapes() {
+        let result = || CheckResult::violation(CheckName::Linearizable, "a\n\u{1b}[31mb");
+        let line = judge(&quiet(QUIET), &Says(result)).line();
+        assert_eq!(line, "violation: linearizable: a  [31mb");
+    }
+}

@@ -1,0 +1,71 @@
+//! Time and memory that a check may take, looked at inside every loop.
+//!
+//! Running out is an answer (`undecided`), never a crash and never a pass. The
+//! only file of the engine that reads a clock.
+
+use std::time::{Duration, Instant};
+
+/// What a check may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Wall-clock time from the start of the check.
+    pub time: Duration,
+    /// Bytes for the search, above the history itself.
+    pub memory: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(60), memory: 2 << 30 }
+    }
+}
+
+/// Which budget ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The time.
+    Time,
+    /// The memory.
+    Memory,
+}
+
+/// Ticks between two looks at the clock.
+const STRIDE: u32 = 128;
+
+/// Counts work against a deadline and a memory bound.
+#[derive(Debug, Clone)]
+pub struct Meter {
+    deadline: Instant,
+    memory: usize,
+    ticks: u32,
+    /// Bytes that do not change within one event.
+    pub held: usize,
+    /// Bytes that each unit told to [`tick`](Meter::tick) stands for.
+    pub unit: usize,
+    /// The most that was seen, in bytes.
+    pub peak: usize,
+}
+
+impl Meter {
+    /// A meter that stops at `deadline` or above `memory` bytes.
+    pub fn new(deadline: Instant, memory: usize) -> Self {
+        Self { deadline, memory, ticks: 0, held: 0, unit: 0, peak: 0 }
+    }
+
+    /// Some work was done, and `units` are held for now.
+    #[inline]
+    pub fn tick(&mut self, units: usize) -> Result<(), Stop> {
+        self.ticks += 1;
+        if self.ticks % STRIDE == 0 { self.look(units) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn look(&mut self, units: usize) -> Result<(), Stop> {
+        let bytes = self.held + units * self.unit;
+        self.peak = self.peak.max(bytes);
+        if bytes > self.memory {
+            return Err(Stop::Memory);
+        }
+        if Instant::now() >= self.deadline { Err(Stop::Time) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,250 @@
+//! Runs the searches within a budget until one of them may give the verdict.
+//!
+//! Without indeterminate operations one exact search answers both ways. With them,
+//! narrow beams look for an acceptance first (they may never refute), an exact
+//! search with relaxed guards looks for a refutation, wider beams and at last the
+//! complete search use what is left of the budget. An acceptance counts only once
+//! its witness was replayed by [`crate::checker::verify`].
+
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashSet;
+
+use super::budget::{Budget, Meter, Stop};
+use super::config::{Config, Step};
+use super::engine::{Alive, Engine, Policy};
+use super::explain;
+use super::perhaps::{Classes, Limits};
+use super::plain::{self, Plain};
+use super::problem::{Event, Problem};
+use super::{Final, Outcome, Violation};
+use crate::checker::bank::BankModel;
+use crate::checker::verify;
+use crate::history::History;
+use crate::op::Outcome as End;
+
+/// Decides whether one order explains the history and the final files.
+///
+/// Never claims a pass that was not replayed, nor a violation that an exact search
+/// did not show.
+pub fn check(history: &History, model: &BankModel, finals: &[Final], budget: &Budget) -> Outcome {
+    let problem = Problem::new(history, model, finals);
+    Decision { history, finals, start: Instant::now(), budget: *budget, problem: &problem, furthest: 0 }.run()
+}
+
+struct Decision<'a> {
+    history: &'a History,
+    finals: &'a [Final],
+    start: Instant,
+    budget: Budget,
+    problem: &'a Problem<'a>,
+    /// Most operations that any search explained.
+    furthest: usize,
+}
+
+/// How one search ended.
+enum Found {
+    Witness(Vec<u32>),
+    Violation(Violation),
+    /// Explanations remain, none of them replays: relaxed guards let them in.
+    Gap,
+    /// A bounded search lost its way.
+    Lost,
+    Stopped(Stop),
+}
+
+/// A beam: how wide it starts and may grow, and how it treats guards.
+const BEAMS: [(usize, usize, bool, f64); 3] =
+    [(16, 1024, true, 0.3), (256, 4096, false, 0.5), (2048, 65536, true, 0.95)];
+
+impl Decision<'_> {
+    fn run(mut self) -> Outcome {
+        let perhaps = |operation: &crate::history::Operation| operation.outcome() == End::Info;
+        let indeterminate = self.history.operations.iter().filter(|operation| perhaps(operation)).count();
+        if indeterminate == 0 {
+            let found = self.exact(1.0);
+            return self.outcome(found);
+        }
+        let mut last = Found::Lost;
+        for (round, beam) in BEAMS.into_iter().enumerate() {
+            if let found @ Found::Witness(_) = self.beam(beam) {
+                return self.outcome(found);
+            }
+            if round == 0 || matches!(last, Found::Stopped(_)) {
+                last = self.exact([0.4, 0.7, 1.0][round]);
+            }
+            match last {
+                Found::Witness(_) | Found::Violation(_) => return self.outcome(last),
+                Found::Gap => return self.complete(),
+                Found::Lost | Found::Stopped(_) => {}
+            }
+        }
+        self.outcome(last)
+    }
+
+    fn outcome(&self, found: Found) -> Outcome {
+        let reason = match found {
+            Found::Witness(witness) => return Outcome::Linearizable { witness },
+            Found::Violation(violation) => return Outcome::Violation(violation),
+            Found::Stopped(Stop::Memory) => {
+                format!("the memory budget of {} bytes ran out", self.budget.memory)
+            }
+            Found::Stopped(Stop::Time) => format!("the time budget of {:?} ran out", self.budget.time),
+            Found::Gap => "explanations remain that no search could turn into an order".into(),
+            Found::Lost => "no search came through".into(),
+        };
+        Outcome::Undecided { reason, explained: self.furthest, required: self.problem.required() }
+    }
+
+    /// Until `share` of the time budget has passed.
+    fn meter(&self, share: f64) -> Meter {
+        let until = self.budget.time.min(Duration::from_secs(1 << 30)).mul_f64(share);
+        Meter::new(self.start + until, self.budget.memory)
+    }
+
+    fn engine(&self, policy: Policy, share: f64) -> Engine {
+        Engine::new(*self.problem.model(), self.problem.accounts.len(), policy, self.meter(share))
+    }
+
+    fn exact(&mut self, share: f64) -> Found {
+        let mut engine = self.engine(Policy::EXACT, share);
+        let mut explained = 0;
+        for event in self.problem.events() {
+            let returns = if let Event::Return(number) = event { Some(number) } else { None };
+            match engine.event(event) {
+                Err(stop) => return Found::Stopped(stop),
+                Ok(Alive::Yes) => explained += usize::from(returns.is_some()),
+                Ok(Alive::No(before)) => {
+                    let number = returns.unwrap_or_default();
+                    return Found::Violation(self.violation(&mut engine, &before, number, explained));
+                }
+            }
+            self.furthest = self.furthest.max(explained);
+        }
+        self.accept(&engine)
+    }
+
+    fn violation(&self, engine: &mut Engine, before: &[Config], number: u32, explained: usize) -> Violation {
+        let prefix =
+            before.first().map(|config| order(&engine.steps(config), engine.classes())).unwrap_or_default();
+        Violation {
+            operation: number,
+            concurrent: explain::concurrent(engine, number),
+            reasons: explain::reasons(engine, before, number, self.problem),
+            prefix,
+            explained,
+            required: self.problem.required(),
+        }
+    }
+
+    /// The first explanation whose order replays.
+    fn accept(&self, engine: &Engine) -> Found {
+        for config in engine.frontier().iter().take(256) {
+            let witness = order(&engine.steps(config), engine.classes());
+            if verify::witness(self.history, self.problem.model(), self.finals, &witness).is_ok() {
+                return Found::Witness(witness);
+            }
+        }
+        Found::Gap
+    }
+
+    /// A bounded search that goes back and widens where it lost its way.
+    fn beam(&mut self, (narrow, widest, guarded, share): (usize, usize, bool, f64)) -> Found {
+        let policy = |width: usize| Policy {
+            exact: false,
+            width,
+            fixes: 3,
+            guarded,
+            limits: Limits { size: 12, found: 4 * width, steps: 200 * width },
+        };
+        let (mut engine, mut width) = (self.engine(policy(narrow), share), narrow);
+        let mut events = self.problem.events();
+        let mut places = std::collections::VecDeque::new();
+        let (mut explained, mut calm_at) = (0usize, 0usize);
+        loop {
+            if explained >= calm_at && width > narrow {
+                width = narrow;
+                engine.set_policy(policy(width));
+            }
+            let here = (events.clone(), explained);
+            let Some(event) = events.next() else { break };
+            let returns = matches!(event, Event::Return(_));
+            if returns && explained % SPACING == 0 && places.back().is_none_or(|(_, at)| *at < explained) {
+                engine.save(PLACES);
+                places.push_back(here);
+                if places.len() > PLACES {
+                    places.pop_front();
+                }
+            }
+            match engine.event(event) {
+                Err(stop) => return Found::Stopped(stop),
+                Ok(Alive::Yes) => explained += usize::from(returns),
+                Ok(Alive::No(_)) => {
+                    calm_at = calm_at.max(explained + 4 * SPACING);
+                    width *= 4;
+                    if width > widest || !engine.restore() {
+                        return Found::Lost;
+                    }
+                    let Some(place) = places.pop_back() else { return Found::Lost };
+                    (events, explained) = place;
+                    engine.set_policy(policy(width));
+                }
+            }
+            self.furthest = self.furthest.max(explained);
+        }
+        self.accept(&engine)
+    }
+
+    fn complete(&mut self) -> Outcome {
+        match plain::search(self.problem, self.meter(1.0)) {
+            Err(stop) => self.outcome(Found::Stopped(stop)),
+            Ok(Plain::Found(steps, classes)) => {
+                let witness = order(&steps, &classes);
+                let replayed = verify::witness(self.history, self.problem.model(), self.finals, &witness);
+                self.outcome(if replayed.is_ok() { Found::Witness(witness) } else { Found::Gap })
+            }
+            Ok(Plain::None(number)) => self.outcome(Found::Violation(self.guard_violation(number))),
+        }
+    }
+
+    /// Only the guards of indeterminate operations rule every order out.
+    fn guard_violation(&self, number: u32) -> Violation {
+        let mut engine = self.engine(Policy::EXACT, 1.0);
+        for event in self.problem.events() {
+            if event == Event::Return(number) || !matches!(engine.event(event), Ok(Alive::Yes)) {
+                break;
+            }
+        }
+        let frontier = engine.frontier().to_vec();
+        let mut violation = self.violation(&mut engine, &frontier, number, self.furthest);
+        let why = "every order that would explain it needs an indeterminate transfer that the guard refuses";
+        violation.reasons = vec![why.into()];
+        violation
+    }
+}
+
+/// Returns between two places to go back to.
+const SPACING: usize = 32;
+/// Places kept.
+const PLACES: usize = 16;
+
+/// The order that steps stand for: classes become operations, first invoked first
+/// used, and an operation that moves did not stay before.
+pub(super) fn order(steps: &[Step], classes: &Classes) -> Vec<u32> {
+    let moved = |step: &Step| if let Step::Moved(number) = step { Some(*number) } else { None };
+    let mut listed: FxHashSet<u32> = steps.iter().filter_map(moved).collect();
+    let mut used: Vec<usize> = vec![0; classes.len() as usize];
+    let mut order = Vec::with_capacity(steps.len());
+    for &step in steps {
+        match step {
+            Step::Moved(number) => order.push(number),
+            Step::Stayed(number) if listed.insert(number) => order.push(number),
+            Step::Stayed(_) => {}
+            Step::Used(class) => {
+                order.push(classes.class(class).members[used[class as usize]]);
+                used[class as usize] += 1;
+            }
+        }
+    }
+    order
+}

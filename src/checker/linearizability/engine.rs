@@ -1,0 +1,342 @@
+//! The engine: consumes events one by one and keeps every explanation so far.
+//!
+//! It may be fed from a file or while a run goes on; an operation's result must
+//! be known when its invocation is fed. Nothing it holds grows with the history
+//! but the orders themselves ([`Trail`]). Must not know where events come from,
+//! nor what is said about its answer.
+
+use rustc_hash::FxHashMap;
+
+use super::batch::{Quick, Search};
+use super::budget::{Meter, Stop};
+use super::config::{Config, Layout, START, Step, Trail, Uses};
+use super::pending::Pending;
+use super::perhaps::{Classes, Limits};
+use super::problem::{Effect, Event, Op};
+use crate::checker::bank::BankModel;
+
+/// How thorough a search is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Keep everything: the only way to refute. Otherwise the rest bounds it.
+    pub exact: bool,
+    /// Configurations kept after each return.
+    pub width: usize,
+    /// Operations of one batch that may call for indeterminate ones.
+    pub fixes: u32,
+    /// Whether guards of indeterminate operations count on the way.
+    pub guarded: bool,
+    /// Bounds of the choice of indeterminate operations for one operation.
+    pub limits: Limits,
+}
+
+impl Policy {
+    /// Nothing is left out.
+    pub const EXACT: Self =
+        Self { exact: true, width: usize::MAX, fixes: u32::MAX, guarded: false, limits: Limits::NONE };
+}
+
+/// Where a search stood before an event, to go back to.
+#[derive(Clone)]
+struct Saved {
+    frontier: Vec<Config>,
+    pending: Pending,
+    classes: Classes,
+    layout: Layout,
+}
+
+/// The incremental search.
+pub struct Engine {
+    model: BankModel,
+    policy: Policy,
+    pending: Pending,
+    classes: Classes,
+    layout: Layout,
+    frontier: Vec<Config>,
+    trail: Trail,
+    uses: Uses,
+    saved: Vec<Saved>,
+    collect_at: usize,
+    /// The budget, for its owner to read.
+    pub meter: Meter,
+}
+
+/// What became of the explanations at an event.
+#[derive(Debug)]
+pub enum Alive {
+    /// At least one is left.
+    Yes,
+    /// None explains the operation that returned; those before it are given back.
+    No(Vec<Config>),
+}
+
+impl Engine {
+    /// Before the first event; every account holds the model's initial balance.
+    pub fn new(model: BankModel, accounts: usize, policy: Policy, meter: Meter) -> Self {
+        let layout = Layout { words: 1, accounts };
+        let mut key = vec![0; layout.len()].into_boxed_slice();
+        (0..accounts as u32).for_each(|account| layout.set_balance(&mut key, account, model.initial));
+        Self {
+            model,
+            policy,
+            pending: Pending::new(accounts),
+            classes: Classes::new(accounts),
+            layout,
+            frontier: vec![Config { key, trail: START, cost: 0 }],
+            trail: Trail::default(),
+            uses: Uses::default(),
+            saved: Vec::new(),
+            collect_at: 1 << 20,
+            meter,
+        }
+    }
+
+    /// Consumes the next event.
+    ///
+    /// # Errors
+    /// The budget ran out; the engine is of no further use.
+    pub fn event(&mut self, event: Event) -> Result<Alive, Stop> {
+        self.meter.held = self.bytes();
+        self.meter.unit = 8 * self.layout.len() + 64;
+        self.meter.tick(0)?;
+        match event {
+            Event::Invoke(op) => self.invoke(op),
+            Event::Perhaps(number, effect) => self.perhaps(number, effect),
+            Event::Return(number) => return self.returned(number),
+        }
+        Ok(Alive::Yes)
+    }
+
+    /// The explanations of everything that returned so far.
+    pub fn frontier(&self) -> &[Config] {
+        &self.frontier
+    }
+
+    /// The order behind a configuration, first to last.
+    pub fn steps(&self, config: &Config) -> Vec<Step> {
+        self.trail.steps(config.trail)
+    }
+
+    /// How configurations are laid out now.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The indeterminate operations so far.
+    pub fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    /// Changes how many configurations are kept from here on.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    /// Remembers this place; the oldest of more than `most` places is forgotten.
+    pub fn save(&mut self, most: usize) {
+        if self.saved.len() >= most {
+            self.saved.remove(0);
+        }
+        let (frontier, pending) = (self.frontier.clone(), self.pending.clone());
+        self.saved.push(Saved { frontier, pending, classes: self.classes.clone(), layout: self.layout });
+    }
+
+    /// Goes back to the latest remembered place and forgets it.
+    pub fn restore(&mut self) -> bool {
+        let Some(saved) = self.saved.pop() else { return false };
+        Saved {
+            frontier: self.frontier,
+            pending: self.pending,
+            classes: self.classes,
+            layout: self.layout,
+        } = saved;
+        true
+    }
+
+    fn invoke(&mut self, op: Op) {
+        let slot = self.pending.insert(op);
+        self.widen();
+        let mut frontier = std::mem::take(&mut self.frontier);
+        let search = self.search();
+        let op = search.pending.op(slot);
+        for config in &mut frontier {
+            if search.may_stay(&config.key, op) {
+                search.layout.set_stayed(&mut config.key, slot);
+                config.trail = search.trail.push(config.trail, Step::Stayed(op.number));
+            }
+        }
+        self.frontier = frontier;
+    }
+
+    fn perhaps(&mut self, number: u32, effect: Effect) {
+        self.classes.add(number, effect);
+        if self.policy.guarded || !self.pending.any_blind() {
+            return;
+        }
+        // An open blind transfer may owe its guard's answer to this one.
+        let mut frontier = std::mem::take(&mut self.frontier);
+        let mut search = self.search();
+        for config in &mut frontier {
+            let nodes = [(effect.from, 0), (effect.to, 0)];
+            config.trail = search.mark_stays(&mut config.key, config.trail, &nodes, None);
+        }
+        self.frontier = frontier;
+    }
+
+    fn returned(&mut self, number: u32) -> Result<Alive, Stop> {
+        let Some(slot) = self.pending.slot(number) else { return Ok(Alive::Yes) };
+        let mut before = std::mem::take(&mut self.frontier);
+        let mut after = Vec::with_capacity(before.len());
+        for config in &mut before {
+            if after.len() >= self.policy.width.saturating_mul(64) {
+                break;
+            }
+            self.complete(config, slot, &mut after)?;
+        }
+        if after.is_empty() {
+            return Ok(Alive::No(before));
+        }
+        after.iter_mut().for_each(|config| self.layout.clear(&mut config.key, slot));
+        self.pending.remove(slot);
+        self.frontier = self.thin(after)?;
+        self.collect();
+        Ok(Alive::Yes)
+    }
+
+    fn complete(&mut self, config: &mut Config, slot: u32, after: &mut Vec<Config>) -> Result<(), Stop> {
+        let (policy, indeterminate) = (self.policy, !self.classes.is_empty());
+        let mut search = self.search();
+        if !(policy.exact && indeterminate) {
+            match search.quick(config, slot) {
+                Quick::Done => {
+                    after.push(std::mem::replace(
+                        config,
+                        Config { key: Box::default(), trail: START, cost: 0 },
+                    ));
+                    return Ok(());
+                }
+                Quick::Dead if !indeterminate => return Ok(()),
+                Quick::Dead | Quick::Unclear => {}
+            }
+        }
+        if policy.exact {
+            let fixes = if indeterminate { u32::MAX } else { 0 };
+            return search.complete(config, slot, fixes, indeterminate, after);
+        }
+        let found = after.len();
+        for fixes in 0..=policy.fixes {
+            search.complete(config, slot, fixes, false, after)?;
+            if after.len() > found || !indeterminate {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// States that the search passes on its way to an operation that it cannot
+    /// complete, at most `most` of them: for explanations.
+    pub fn states_before(&mut self, before: &[Config], number: u32, most: usize) -> Vec<Box<[u64]>> {
+        let Some(slot) = self.pending.slot(number) else { return Vec::new() };
+        let indeterminate = !self.classes.is_empty();
+        let mut states = Vec::new();
+        for config in before {
+            let mut search = self.search();
+            search.watch = Some(Vec::new());
+            let fixes = if indeterminate { u32::MAX } else { 0 };
+            let stopped = search.complete(config, slot, fixes, indeterminate, &mut Vec::new()).is_err();
+            states.extend(search.watch.unwrap_or_default());
+            if stopped || states.len() >= most {
+                break;
+            }
+        }
+        states.truncate(most);
+        states
+    }
+
+    /// The open operations.
+    pub fn pending(&self) -> &Pending {
+        &self.pending
+    }
+
+    fn search(&mut self) -> Search<'_> {
+        Search {
+            pending: &self.pending,
+            classes: &self.classes,
+            layout: self.layout,
+            model: &self.model,
+            guarded: self.policy.guarded,
+            limits: self.policy.limits,
+            target: None,
+            watch: None,
+            trail: &mut self.trail,
+            uses: &mut self.uses,
+            meter: &mut self.meter,
+        }
+    }
+
+    /// Drops explanations that another one covers: same moves and balances, at
+    /// least the same revocable no-ops, at most the same indeterminate operations.
+    fn thin(&mut self, mut configs: Vec<Config>) -> Result<Vec<Config>, Stop> {
+        if configs.len() <= 1 {
+            return Ok(configs);
+        }
+        configs.sort_unstable_by_key(|config| config.cost);
+        let layout = self.layout;
+        let mut groups: FxHashMap<(&[u64], &[u64]), Vec<usize>> = FxHashMap::default();
+        let mut keep = vec![true; configs.len()];
+        let mut kept = 0;
+        for (at, config) in configs.iter().enumerate() {
+            self.meter.tick(2 * configs.len())?;
+            let key = &config.key;
+            let group =
+                groups.entry((&key[..layout.words], &key[layout.balances()..layout.len() - 1])).or_default();
+            if kept >= self.policy.width || group.iter().any(|&other| self.covers(&configs[other], config)) {
+                keep[at] = false;
+                continue;
+            }
+            group.retain(|&other| {
+                let covered = self.covers(config, &configs[other]);
+                keep[other] &= !covered;
+                kept -= usize::from(covered);
+                !covered
+            });
+            group.push(at);
+            kept += 1;
+        }
+        let mut keep = keep.into_iter();
+        configs.retain(|_| keep.next().unwrap_or(true));
+        Ok(configs)
+    }
+
+    /// Both have the same moves and balances.
+    fn covers(&self, one: &Config, other: &Config) -> bool {
+        let (words, layout) = (self.layout.words, self.layout);
+        let stays = one.key[words..2 * words].iter().zip(&other.key[words..2 * words]);
+        stays.into_iter().all(|(one, other)| other & !one == 0)
+            && self.uses.within(layout.uses(&one.key), layout.uses(&other.key))
+    }
+
+    fn widen(&mut self) {
+        let words = self.pending.capacity().div_ceil(64).max(1);
+        if words > self.layout.words {
+            let layout = self.layout;
+            self.frontier.iter_mut().for_each(|config| config.key = layout.widen(&config.key, words));
+            self.layout.words = words;
+        }
+    }
+
+    fn collect(&mut self) {
+        if self.trail.len() < self.collect_at {
+            return;
+        }
+        let saved = self.saved.iter_mut().flat_map(|saved| &mut saved.frontier);
+        self.trail.collect(self.frontier.iter_mut().chain(saved).map(|config| &mut config.trail));
+        self.collect_at = 2 * self.trail.len().max(1 << 19);
+    }
+
+    /// Approximate memory held between events, in bytes.
+    fn bytes(&self) -> usize {
+        let saved: usize = self.saved.iter().map(|saved| saved.frontier.len()).sum();
+        (self.frontier.len() + saved) * (8 * self.layout.len() + 40) + 8 * self.trail.len() + self.uses.bytes
+    }
+}

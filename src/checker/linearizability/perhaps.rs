@@ -1,0 +1,288 @@
+//! Operations that may have happened: counted by class, used only when needed.
+//!
+//! Equal transfers are interchangeable, so a class (from, to, amount) and a count
+//! say everything. An explanation uses them immediately before the operation that
+//! needs them, and never a sub-multiset without net effect on that operation's
+//! accounts: it could as well come later or not at all (CHECKER, point 5). That
+//! argument ignores guards, which is why a refutation may rest on it and an
+//! acceptance is always replayed. Knows nothing of masks or slots.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::budget::{Meter, Stop};
+use super::config::Uses;
+use super::problem::Effect;
+
+/// Distinct net changes that are told apart per account; beyond, all are possible.
+const MAX_SUMS: usize = 4096;
+
+/// Indeterminate transfers with the same effect.
+#[derive(Debug, Clone)]
+pub struct Class {
+    /// What each of them does.
+    pub effect: Effect,
+    /// Their operation numbers, in the order of invocation.
+    pub members: Vec<u32>,
+}
+
+/// All classes invoked so far.
+#[derive(Debug, Clone)]
+pub struct Classes {
+    list: Vec<Class>,
+    index: FxHashMap<Effect, u32>,
+    touching: Vec<Vec<u32>>,
+    /// Net changes that sub-multisets can make on an account; `None`: any.
+    sums: Vec<Option<FxHashSet<i64>>>,
+    /// Class of each indeterminate operation in the order of invocation.
+    pub order: Vec<u32>,
+}
+
+impl Classes {
+    /// None yet.
+    pub fn new(accounts: usize) -> Self {
+        let zero = Some(FxHashSet::from_iter([0]));
+        Self {
+            list: Vec::new(),
+            index: FxHashMap::default(),
+            touching: vec![Vec::new(); accounts],
+            sums: vec![zero; accounts],
+            order: Vec::new(),
+        }
+    }
+
+    /// One more operation of a class may have happened.
+    pub fn add(&mut self, number: u32, effect: Effect) {
+        let next = self.list.len() as u32;
+        let class = *self.index.entry(effect).or_insert(next);
+        if class == next {
+            self.list.push(Class { effect, members: Vec::new() });
+            self.touching[effect.from as usize].push(class);
+            self.touching[effect.to as usize].push(class);
+        }
+        self.list[class as usize].members.push(number);
+        self.order.push(class);
+        extend(&mut self.sums[effect.from as usize], effect.amount.wrapping_neg());
+        extend(&mut self.sums[effect.to as usize], effect.amount);
+    }
+
+    /// A class by its number.
+    pub fn class(&self, class: u32) -> &Class {
+        &self.list[class as usize]
+    }
+
+    /// Number of classes.
+    pub fn len(&self) -> u32 {
+        self.list.len() as u32
+    }
+
+    /// No operation is indeterminate so far.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Classes that touch an account.
+    pub fn touching(&self, account: u32) -> &[u32] {
+        &self.touching[account as usize]
+    }
+
+    /// Whether indeterminate operations could change an account by this much.
+    pub fn reaches(&self, account: u32, change: i64) -> bool {
+        self.sums[account as usize].as_ref().is_none_or(|sums| sums.contains(&change))
+    }
+
+    /// How many of a class are left.
+    pub fn left(&self, uses: &Uses, used: u32, class: u32) -> u32 {
+        self.list[class as usize].members.len() as u32 - uses.count(used, class)
+    }
+}
+
+fn extend(sums: &mut Option<FxHashSet<i64>>, change: i64) {
+    if let Some(known) = sums {
+        let more: Vec<i64> = known.iter().map(|sum| sum.wrapping_add(change)).collect();
+        known.extend(more);
+        if known.len() > MAX_SUMS {
+            *sums = None;
+        }
+    }
+}
+
+/// Bounds of an enumeration; an exact search has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most operations in one multiset.
+    pub size: u32,
+    /// Most multisets wanted.
+    pub found: usize,
+    /// Most steps of the enumeration.
+    pub steps: usize,
+}
+
+impl Limits {
+    /// Everything is enumerated.
+    pub const NONE: Self = Self { size: u32::MAX, found: usize::MAX, steps: usize::MAX };
+}
+
+struct Item {
+    class: u32,
+    left: u32,
+    /// Change on each wanted account.
+    change: Vec<i64>,
+}
+
+/// Multisets of classes (each class repeated as often as it is used) that change
+/// the wanted accounts by exactly the wanted amounts and hold no part without net
+/// effect on them.
+pub fn fixes(
+    classes: &Classes,
+    uses: &Uses,
+    used: u32,
+    wanted: &[(u32, i64)],
+    limits: Limits,
+    meter: &mut Meter,
+) -> Result<Vec<Vec<u32>>, Stop> {
+    if !wanted.iter().all(|&(account, change)| classes.reaches(account, change)) {
+        return Ok(Vec::new());
+    }
+    let items = items(classes, uses, used, wanted);
+    let mut search =
+        Fixes { bounds: bounds(&items, wanted.len()), items, limits, meter, steps: 0, found: Vec::new() };
+    let mut rest: Vec<i64> = wanted.iter().map(|&(_, change)| change).collect();
+    if limits.size == u32::MAX {
+        search.go(0, &mut rest, &mut Vec::new(), u32::MAX)?;
+        return Ok(search.found);
+    }
+    for size in 1..=limits.size {
+        search.go(0, &mut rest, &mut Vec::new(), size)?;
+        if search.full() {
+            break;
+        }
+    }
+    Ok(search.found)
+}
+
+fn items(classes: &Classes, uses: &Uses, used: u32, wanted: &[(u32, i64)]) -> Vec<Item> {
+    let mut touching: Vec<u32> =
+        wanted.iter().flat_map(|&(account, _)| classes.touching(account)).copied().collect();
+    touching.sort_unstable();
+    touching.dedup();
+    let item = |class: u32| {
+        let effect = classes.class(class).effect;
+        let change = |&(account, _): &(u32, i64)| match account {
+            account if account == effect.from => effect.amount.wrapping_neg(),
+            account if account == effect.to => effect.amount,
+            _ => 0,
+        };
+        Item { class, left: classes.left(uses, used, class), change: wanted.iter().map(change).collect() }
+    };
+    touching.into_iter().map(item).filter(|item| item.left > 0).collect()
+}
+
+/// For each position the least and greatest change that the items from there on
+/// can make on each account; empty if such sums might not fit 64 bits.
+fn bounds(items: &[Item], accounts: usize) -> Vec<Vec<(i64, i64)>> {
+    let size = |item: &Item| {
+        let greatest = item.change.iter().map(|change| change.unsigned_abs()).max().unwrap_or(0);
+        u128::from(greatest) * u128::from(item.left)
+    };
+    if items.iter().map(size).sum::<u128>() > 1 << 61 {
+        return Vec::new();
+    }
+    let mut bounds = vec![vec![(0, 0); accounts]; items.len() + 1];
+    for (at, item) in items.iter().enumerate().rev() {
+        for account in 0..accounts {
+            let (low, high) = bounds[at + 1][account];
+            let change = item.change[account] * i64::from(item.left);
+            bounds[at][account] = (low + change.min(0), high + change.max(0));
+        }
+    }
+    bounds
+}
+
+struct Fixes<'a> {
+    items: Vec<Item>,
+    bounds: Vec<Vec<(i64, i64)>>,
+    limits: Limits,
+    meter: &'a mut Meter,
+    steps: usize,
+    found: Vec<Vec<u32>>,
+}
+
+impl Fixes<'_> {
+    fn full(&self) -> bool {
+        self.found.len() >= self.limits.found || self.steps >= self.limits.steps
+    }
+
+    /// Tries items from `at` on; `size` more are to be taken (`u32::MAX`: any number).
+    fn go(
+        &mut self,
+        at: usize,
+        rest: &mut Vec<i64>,
+        chosen: &mut Vec<(usize, u32)>,
+        size: u32,
+    ) -> Result<(), Stop> {
+        self.steps += 1;
+        self.meter.tick(self.found.len())?;
+        let done = rest.iter().all(|&change| change == 0);
+        if done && !chosen.is_empty() && (size == 0 || size == u32::MAX) {
+            // Whatever followed would have no net effect: superfluous.
+            self.keep(chosen);
+            return Ok(());
+        }
+        if size == 0 || at == self.items.len() || self.full() || !self.possible(at, rest) {
+            return Ok(());
+        }
+        self.go(at + 1, rest, chosen, size)?;
+        let most = self.items[at].left.min(size);
+        for count in 1..=most {
+            self.shift(at, rest, -1);
+            chosen.push((at, count));
+            let left = if size == u32::MAX { size } else { size - count };
+            self.go(at + 1, rest, chosen, left)?;
+            chosen.pop();
+        }
+        for _ in 1..=most {
+            self.shift(at, rest, 1);
+        }
+        Ok(())
+    }
+
+    fn shift(&self, at: usize, rest: &mut [i64], times: i64) {
+        for (rest, change) in rest.iter_mut().zip(&self.items[at].change) {
+            *rest = rest.wrapping_add(change.wrapping_mul(times));
+        }
+    }
+
+    fn possible(&self, at: usize, rest: &[i64]) -> bool {
+        let Some(bounds) = self.bounds.get(at) else { return true };
+        rest.iter().zip(bounds).all(|(rest, (low, high))| low <= rest && rest <= high)
+    }
+
+    fn keep(&mut self, chosen: &[(usize, u32)]) {
+        if self.superfluous(chosen) {
+            return;
+        }
+        let class = |&(at, count): &(usize, u32)| std::iter::repeat_n(self.items[at].class, count as usize);
+        let fix = chosen.iter().flat_map(class).collect();
+        self.found.push(fix);
+    }
+
+    /// Whether a proper part has no net effect. Only small multisets are looked
+    /// at: keeping a superfluous one costs time, not truth.
+    fn superfluous(&self, chosen: &[(usize, u32)]) -> bool {
+        let units: Vec<usize> =
+            chosen.iter().flat_map(|&(at, n)| std::iter::repeat_n(at, n as usize)).collect();
+        if units.len() > 10 {
+            return false;
+        }
+        (1u32..(1 << units.len()) - 1).any(|part| {
+            (0..self.bounds_width()).all(|account| {
+                let taken = units.iter().enumerate().filter(|(bit, _)| part >> bit & 1 == 1);
+                taken.fold(0i64, |sum, (_, &at)| sum.wrapping_add(self.items[at].change[account])) == 0
+            })
+        })
+    }
+
+    fn bounds_width(&self) -> usize {
+        self.items.first().map_or(0, |item| item.change.len())
+    }
+}

@@ -1,0 +1,111 @@
+//! Which open operations can matter to one that returns.
+//!
+//! A batch is in normal form when every operation in it has a later dependent one
+//! in it: anything else can wait. Read backwards from the returning operation over
+//! (account, value) pairs, that bounds the operations worth trying. Operations
+//! that only observe count too: a batch may be the last chance to see a value
+//! before something in it changes that value. Decides nothing else.
+
+use super::batch::Search;
+use super::problem::Op;
+
+/// Slots worth trying in a batch.
+#[derive(Debug, Default)]
+pub struct Relevant {
+    /// As moves of money.
+    pub movers: Vec<u32>,
+    /// As observations that indeterminate operations must first make true.
+    pub stayers: Vec<u32>,
+}
+
+/// Everything that a batch ending in `target` can need. `wide`: indeterminate
+/// operations may come anywhere between (an exact search must assume it).
+pub fn relevant(search: &Search<'_>, key: &[u64], target: u32, wide: bool) -> Relevant {
+    let layout = search.layout;
+    let mut closure =
+        Closure { search, wide: wide && !search.classes.is_empty(), live: Vec::new(), leaving: Vec::new() };
+    closure.seed(search.pending.op(target), layout.stayed(key, target));
+    let everything = search.pending.any_blind();
+    let open =
+        || search.pending.open().iter().copied().filter(|&slot| slot != target && !layout.moved(key, slot));
+    let mut found = Relevant::default();
+    loop {
+        let before = (found.movers.len(), found.stayers.len());
+        for slot in open() {
+            let op = search.pending.op(slot);
+            let movable = op.before.is_some() || op.blind.is_some();
+            if movable && !found.movers.contains(&slot) && (everything || closure.feeds(op)) {
+                found.movers.push(slot);
+                closure.move_too(op);
+            }
+            let unseen = op.can_stay && !layout.stayed(key, slot);
+            if unseen && !found.stayers.contains(&slot) && (everything || closure.endangers(op)) {
+                found.stayers.push(slot);
+                closure.need(op.nodes());
+            }
+        }
+        if before == (found.movers.len(), found.stayers.len()) {
+            return found;
+        }
+    }
+}
+
+struct Closure<'a> {
+    search: &'a Search<'a>,
+    wide: bool,
+    /// Values that something in the batch needs.
+    live: Vec<(u32, i64)>,
+    /// Values that something in the batch puts an end to.
+    leaving: Vec<(u32, i64)>,
+}
+
+impl Closure<'_> {
+    fn seed(&mut self, op: &Op, stayed: bool) {
+        if op.can_stay && !stayed {
+            self.need(op.nodes());
+        }
+        self.move_too(op);
+    }
+
+    fn need(&mut self, nodes: &[(u32, i64)]) {
+        self.live.extend_from_slice(nodes);
+    }
+
+    fn move_too(&mut self, op: &Op) {
+        if let Some(needs) = op.needs() {
+            self.need(&needs);
+            self.leaving.extend_from_slice(&needs);
+        }
+    }
+
+    /// Whether a move leaves a value that is needed.
+    fn feeds(&self, op: &Op) -> bool {
+        op.nodes().iter().any(|&node| self.meets(&self.live, node) || self.disturbed(node.0))
+    }
+
+    /// Whether an observation may be impossible once the batch is through.
+    fn endangers(&self, op: &Op) -> bool {
+        op.nodes().iter().any(|&node| {
+            self.meets(&self.leaving, node)
+                || (self.wide && (self.meets(&self.live, node) || self.disturbed(node.0)))
+        })
+    }
+
+    fn meets(&self, nodes: &[(u32, i64)], (account, value): (u32, i64)) -> bool {
+        nodes.iter().any(|&(other, wanted)| {
+            other == account
+                && (wanted == value
+                    || (self.wide && self.search.classes.reaches(account, wanted.wrapping_sub(value))))
+        })
+    }
+
+    /// Whether an indeterminate operation that serves a needed account would
+    /// change this one too.
+    fn disturbed(&self, account: u32) -> bool {
+        self.wide
+            && self.search.classes.touching(account).iter().any(|&class| {
+                let effect = self.search.classes.class(class).effect;
+                self.live.iter().any(|&(live, _)| live == effect.from || live == effect.to)
+            })
+    }
+}

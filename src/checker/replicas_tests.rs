@@ -1,0 +1,156 @@
+//! Tests of the check `replicas identical`: files in, one sentence out.
+
+use super::judgement::{Explained, Linearized, Linearizer};
+use super::replicas::check;
+use super::testing::*;
+use crate::fault::{FaultKind, Node};
+use crate::history::Phase;
+use crate::recorded::{Recorded, ReplicaFile, Rest};
+use crate::verdict::{CheckName, CheckResult, Verdict};
+
+/// An engine that can explain one content only.
+struct Knows(&'static str);
+
+impl Linearizer for Knows {
+    fn judge(&self, _: &Recorded) -> Linearized {
+        Linearized { result: CheckResult::pass(CheckName::Linearizable, ""), order: None }
+    }
+
+    fn explains(&self, _: &Recorded, file: &ReplicaFile) -> Explained {
+        match file.content.as_deref() {
+            _ if self.0.is_empty() => Explained::Unknown,
+            Some(content) if content == self.0.as_bytes() => Explained::Yes(None),
+            _ => Explained::No,
+        }
+    }
+}
+
+#[track_caller]
+fn judged(recorded: &Recorded, engine: Knows, verdict: Option<Verdict>, message: &str) -> Vec<String> {
+    let result = check(recorded, &engine);
+    assert_eq!((result.verdict, result.message.as_str()), (verdict, message), "{:#?}", result.details);
+    result.details
+}
+
+const GOOD: &str = "# t\na 95\nb 105\n";
+
+#[test]
+fn the_same_bytes_pass() {
+    let same = Build::new().recorded(PLAIN, &[Some(GOOD); 3]);
+    judged(&same, Knows(""), Some(Verdict::Pass), "3 files hold the same 15 bytes, 2 accounts");
+    let none = Build::new().recorded(PLAIN, &[None; 3]);
+    judged(&none, Knows(""), Some(Verdict::Pass), "no replica has a data file");
+}
+
+#[test]
+fn the_odd_one_is_named_with_its_first_line_and_its_accounts() {
+    let files = [Some(GOOD), Some("# t\na 90\nb 110\n"), Some(GOOD)];
+    let recorded = Build::new().recorded(PLAIN, &files);
+    let details = judged(
+        &recorded,
+        Knows(""),
+        Some(Verdict::Violation),
+        "srv-2 differs from srv-1 and srv-3: 2 accounts differ",
+    );
+    assert_eq!(
+        details,
+        [
+            r"first difference in line 2, an account line: `a 95\n` on srv-1 and srv-3, `a 90\n` on srv-2",
+            "account `a`: 95 on srv-1 and srv-3, 90 on srv-2 (-5)",
+            "account `b`: 105 on srv-1 and srv-3, 110 on srv-2 (+5)",
+        ]
+    );
+}
+
+#[test]
+fn the_history_outweighs_the_majority() {
+    let wrong = Some("# t\na 90\nb 110\n");
+    let recorded = Build::new().recorded(PLAIN, &[wrong, Some(GOOD), wrong]);
+    let said = "srv-1 and srv-3 differ from srv-2 and from what clients were told: 2 accounts differ";
+    judged(&recorded, Knows(GOOD), Some(Verdict::Violation), said);
+}
+
+#[test]
+fn a_last_reply_that_is_beyond_doubt_convicts_without_the_engine() {
+    let told = Build::new().ok((0, 1), ("a", "b", 5), [95, 105]).ok((2, 3), ("a", "b", 0), [95, 105]);
+    let recorded = told.recorded(PLAIN, &[Some(GOOD), Some("# t\na 90\nb 110\n"), Some(GOOD)]);
+    let said = "srv-2 differs from srv-1 and srv-3: 2 accounts differ";
+    let details = judged(&recorded, Knows(""), Some(Verdict::Violation), said);
+    assert!(details[3].contains("account `a` was told 95 (line 3)"), "{details:#?}");
+    assert!(details[3].ends_with("the file of srv-2 holds 90"), "{details:#?}");
+}
+
+#[test]
+fn time_lines_and_layout_count_too() {
+    let time = Build::new().recorded(PLAIN, &[Some(GOOD), Some(GOOD), Some("# u\na 95\nb 105\n")]);
+    let said = "srv-3 differs from srv-1 and srv-2: all balances agree, the time lines do not";
+    let details = judged(&time, Knows(""), Some(Verdict::Violation), said);
+    assert!(details[0].starts_with("first difference in line 1, the time line: `# t\\n`"), "{details:#?}");
+    let layout = Build::new().recorded(PLAIN, &[Some(GOOD), Some(GOOD), Some("# t\nb 105\na 95\n")]);
+    let said = "srv-3 differs from srv-1 and srv-2: the same accounts and balances, written differently";
+    judged(&layout, Knows(""), Some(Verdict::Violation), said);
+}
+
+fn restarted() -> Build {
+    Build::new()
+        .ok((S, 2 * S), ("a", "b", 90), [10, 190])
+        .fault(3 * S, Some(5 * S), FaultKind::Kill, &[Node::Srv(2)])
+        .exit(3 * S, Node::Srv(2), true, "")
+        .started(4 * S, Node::Srv(2))
+        .ready(4 * S + 1, Node::Srv(2))
+}
+
+#[test]
+fn a_replica_that_forgot_everything_at_its_restart_is_told_in_one_sentence() {
+    let build = restarted().ok((6 * S, 7 * S), ("a", "c", 20), [10, 100]);
+    let right = Some("# t\na 10\nb 190\nc 100\n");
+    let recorded = build.recorded(PLAIN, &[right, Some("# t\na 80\nc 120\n"), right]);
+    judged(
+        &recorded,
+        Knows(""),
+        Some(Verdict::Violation),
+        "srv-2 differs from srv-1 and srv-3: its file lacks everything from before its restart, it holds only \
+         the effects of the 1 transfer after it; srv-2 was killed at 3.00 s (after 1 acknowledged operation) and \
+         started again at 4.00 s",
+    );
+}
+
+#[test]
+fn a_file_that_is_gone_after_a_restart_says_so() {
+    let right = Some("# t\na 10\nb 190\n");
+    judged(
+        &restarted().recorded(PLAIN, &[right, None, right]),
+        Knows(""),
+        Some(Verdict::Violation),
+        "srv-2 differs from srv-1 and srv-3: it has no file any more and so lacks everything from before its \
+         restart; srv-2 was killed at 3.00 s (after 1 acknowledged operation) and started again at 4.00 s",
+    );
+}
+
+#[test]
+fn a_replica_that_was_down_at_the_end_is_left_out_and_named() {
+    let build = Build::new().exit(S, Node::Srv(2), false, "").phase(9 * S, Phase::Collect);
+    let recorded = build.recorded(PLAIN, &[Some(GOOD), Some("# old\n"), Some(GOOD)]);
+    let said = "2 files hold the same 15 bytes, 2 accounts; srv-2 left out, down at the end";
+    judged(&recorded, Knows(""), Some(Verdict::Pass), said);
+}
+
+#[test]
+fn files_in_motion_or_unread_decide_nothing() {
+    let mut moving = Build::new().recorded(PLAIN, &[Some(GOOD), Some("# t\na"), Some(GOOD)]);
+    moving.rest = Rest::NotReached;
+    let said = "no files at rest: the run ended before they were collected";
+    judged(&moving, Knows(""), None, said);
+    let mut unread = Build::new().recorded(PLAIN, &[Some(GOOD); 3]);
+    unread.files[2].unreadable = Some("permission denied".into());
+    let said = "the file of srv-3 was not read: permission denied";
+    judged(&unread, Knows(""), Some(Verdict::Undecided), said);
+}
+
+#[test]
+fn bytes_that_are_no_data_file_are_told_with_the_line() {
+    let recorded = Build::new().recorded(PLAIN, &[Some(GOOD), Some(GOOD), Some("# t\na 9\u{1b}[2J\n")]);
+    let result = check(&recorded, &Knows(""));
+    assert!(result.message.contains("the file of srv-3 is no data file (line 2"), "{}", result.message);
+    assert!(!result.details.concat().contains('\u{1b}'), "{:?}", result.details);
+}

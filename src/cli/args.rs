@@ -1,0 +1,186 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::verdict::{CheckName, Verdict};
+use crate::workload::Span;
+
+/// Finds out whether a replicated state machine is right: starts the real
+/// processes, drives clients, breaks things on purpose, checks what was seen.
+#[derive(Debug, Parser)]
+#[command(name = "rsm-check", version, about, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a workload against real processes and judge it.
+    #[command(after_help = EXITS)]
+    Run(RunArgs),
+    /// Print what a run would do; starts nothing, same bytes every time.
+    Plan(PlanArgs),
+    /// Judge a recorded history or run directory again.
+    #[command(after_help = EXITS)]
+    Check(CheckArgs),
+    /// Draw the reports of a run directory again.
+    Report(ReportArgs),
+    /// Print the JSON Schema of workload files.
+    Schema,
+}
+
+const EXITS: &str = "Exit codes: 0 pass (or --expect was met), 1 violation, 2 bad input, 3 undecided, \
+    4 the machine or an interruption, 70 a defect of rsm-check.";
+
+/// `rsm-check run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Workload file (JSON; `rsm-check schema` prints its schema).
+    pub workload: PathBuf,
+    /// Seed of everything that is drawn; overrides the workload's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The run directory: created if absent, refused if not empty
+    /// [default: ./reports/NAME-SEED-TIME].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Command of the replicas, such as 'python3 srv.py {data}'; no shell.
+    #[arg(long, value_name = "CMD")]
+    pub srv: Option<String>,
+    /// Command of the coordinator, such as 'python3 coord.py {ports}'; no shell.
+    #[arg(long, value_name = "CMD")]
+    pub coord: Option<String>,
+    /// Exit 0 if this is the verdict: pass, violation, violation:CHECK, undecided, infra.
+    #[arg(long, value_name = "VERDICT[:CHECK]")]
+    pub expect: Option<Expectation>,
+    #[command(flatten)]
+    pub words: Words,
+}
+
+/// How much is said, and how.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Words {
+    /// Nothing on stderr but errors.
+    #[arg(long)]
+    pub quiet: bool,
+    /// One JSON object on stdout instead of the verdict line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `rsm-check plan`.
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// Workload file.
+    pub workload: PathBuf,
+    /// Seed; overrides the workload's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+/// `rsm-check check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// A history (JSON lines), a run directory, or - for standard input.
+    #[arg(value_name = "HISTORY|RUN_DIR|-")]
+    pub what: PathBuf,
+    /// Model that outcomes are judged by [default: the run's, else bank:initial=100,guard=strict].
+    #[arg(long, value_name = "NAME[:key=value,...]")]
+    pub model: Option<String>,
+    /// Time for the linearizability check [default: the run's, else 60s].
+    #[arg(long, value_name = "SPAN")]
+    pub budget: Option<Span>,
+    /// Memory for the linearizability check, such as 2GiB or 512MiB [default: the run's, else 2GiB].
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Memory>,
+    /// Data files of the replicas at the end.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub replicas: Vec<PathBuf>,
+    #[command(flatten)]
+    pub words: Words,
+}
+
+/// `rsm-check report`.
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// A run directory.
+    pub run_dir: PathBuf,
+}
+
+/// What `--expect` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Expectation {
+    pub verdict: Verdict,
+    pub check: Option<CheckName>,
+}
+
+impl FromStr for Expectation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (verdict, check) = match text.split_once(':') {
+            Some((verdict, check)) => (verdict, Some(check)),
+            None => (text, None),
+        };
+        let verdict = Verdict::from_name(verdict).ok_or_else(|| {
+            format!("`{verdict}` is no verdict; accepted: pass, violation, undecided, infra")
+        })?;
+        let names = || CheckName::ALL.map(|name| name.name().replace(' ', "-")).join(", ");
+        let known = |name| {
+            CheckName::from_name(name).ok_or_else(|| format!("`{name}` is no check; accepted: {}", names()))
+        };
+        Ok(Self { verdict, check: check.map(known).transpose()? })
+    }
+}
+
+/// An amount of memory in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Memory(pub u64);
+
+impl FromStr for Memory {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse =
+            || format!("`{text}` is no amount of memory; accepted: such as 512MiB or 2GiB, at least 16MiB");
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+        let (number, shift) = units
+            .iter()
+            .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))
+            .ok_or_else(refuse)?;
+        let bytes = number.trim().parse::<u64>().ok().and_then(|count| count.checked_mul(1 << shift));
+        bytes.filter(|&bytes| bytes >= 16 << 20).map(Self).ok_or_else(refuse)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_expectation_names_a_verdict_and_perhaps_a_check() {
+        let parsed: Expectation = "violation:replicas-identical".parse().unwrap();
+        assert_eq!(parsed.check, Some(CheckName::ReplicasIdentical));
+        assert!("fail".parse::<Expectation>().unwrap_err().contains("accepted: pass"));
+        assert!("pass:nothing".parse::<Expectation>().unwrap_err().contains("accepted: replicas-identical"));
+    }
+
+    #[test]
+    fn memory_needs_a_unit() {
+        assert_eq!("2GiB".parse(), Ok(Memory(2 << 30)));
+        for wrong in ["2", "2GB", "GiB", "1KiB", "99999999999TiB"] {
+            assert!(wrong.parse::<Memory>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! From what was recorded to a verdict, reports and words.
+//!
+//! `run`, `check` and `report` all come through here, so that the same records
+//! give the same verdict whoever asks.
+
+use std::time::Duration;
+
+use super::args::Words;
+use super::{Failure, output};
+use crate::checker::bank::BankModel;
+use crate::checker::{BankEngine, judge};
+use crate::record::{Beginning, RunRecord};
+use crate::recorded::{Recorded, RunState};
+use crate::report::{self, terminal};
+use crate::run_dir::{LoadedRun, RunDir};
+use crate::verdict::{CheckName, CheckResult, Exit, Verdict};
+
+/// After an interruption somebody waits: what is not decided by then stays so.
+const IMPATIENT: Duration = Duration::from_secs(5);
+
+/// Whether the text names a model; the message says what is accepted.
+pub(super) fn check_model(text: &str) -> Result<(), String> {
+    text.parse::<BankModel>().map(|_| ())
+}
+
+/// A record that has been judged, and where it lies if it lies anywhere.
+pub(super) struct Judged {
+    record: RunRecord,
+    dir: Option<RunDir>,
+}
+
+/// Judges a run, completes its record on disk and draws its reports.
+pub(super) fn judge_run(run: LoadedRun) -> Result<Judged, Failure> {
+    let judged = judge_loaded(&run, &run.recorded());
+    let dir = &run.dir;
+    dir.write_record(&judged.record)
+        .map_err(|why| Failure::infra(format!("{} cannot be written: {why}", dir.record().display())))?;
+    draw(&LoadedRun { record: judged.record.clone(), ..run })?;
+    Ok(judged)
+}
+
+/// Writes the reports of a run.
+pub(super) fn draw(run: &LoadedRun) -> Result<(), Failure> {
+    report::draw(run).map_err(|why| {
+        Failure::infra(format!("the reports in {} cannot be written: {why}", run.dir.path().display()))
+    })
+}
+
+/// Judges a run by what `recorded` says of it; changes nothing on disk.
+pub(super) fn judge_loaded(run: &LoadedRun, recorded: &Recorded) -> Judged {
+    let mut record = run.record.clone();
+    complete(&mut record, recorded);
+    Judged { record, dir: Some(run.dir.clone()) }
+}
+
+/// Judges a history without a run around it; `command` would judge it again.
+pub(super) fn judge_bare(recorded: &Recorded, command: String) -> Judged {
+    let mut record = RunRecord::begin(Beginning {
+        workload: recorded.workload.clone(),
+        seed: 0,
+        started: String::new(),
+        plan: serde_json::Value::Null,
+        reproduce: command,
+    });
+    complete(&mut record, recorded);
+    Judged { record, dir: None }
+}
+
+fn complete(record: &mut RunRecord, recorded: &Recorded) {
+    let mut engine = BankEngine::new(recorded);
+    if recorded.state == RunState::Interrupted {
+        engine.budget.time = engine.budget.time.min(IMPATIENT);
+    }
+    record.finish(recorded, &judge(recorded, &engine));
+}
+
+impl Judged {
+    /// A record without a judgement was not judged, which is no pass.
+    pub(super) fn verdict(&self) -> Verdict {
+        self.record.judgement.as_ref().map_or(Verdict::Infra, |judged| judged.verdict)
+    }
+
+    fn checks(&self) -> &[CheckResult] {
+        self.record.judgement.as_ref().map_or(&[], |judged| &judged.checks)
+    }
+
+    /// Whether this check earned this verdict.
+    pub(super) fn earned(&self, check: CheckName, verdict: Verdict) -> bool {
+        self.checks().iter().any(|result| result.name == check && result.verdict == Some(verdict))
+    }
+
+    /// Says it: words on stderr, one line or one object on stdout.
+    pub(super) fn tell(&self, words: Words, exit: Exit) -> Result<Exit, Failure> {
+        if !words.quiet {
+            self.summarise();
+        }
+        if words.json {
+            let place = self.dir.as_ref().map_or(String::new(), |dir| dir.path().display().to_string());
+            output::print(&terminal::json(&self.record, exit as u8, &place).to_string())?;
+        } else {
+            let line = self.record.judgement.as_ref().map_or("infra: not judged", |judged| &judged.line);
+            output::print(line)?;
+        }
+        Ok(exit)
+    }
+
+    fn summarise(&self) {
+        let report = self.dir.as_ref().map(|dir| dir.report().display().to_string());
+        let report = report.unwrap_or_else(|| "none is drawn of a history alone".into());
+        for line in terminal::summary(&self.record, &report, output::colours()) {
+            output::say(&line);
+        }
+    }
+}

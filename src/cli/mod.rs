@@ -1,0 +1,73 @@
+//! The command line: what was typed, what it means, what is printed.
+//!
+//! Human words go to stderr, one verdict line (or one JSON object) to stdout.
+//! One file per command; none of them decides about a run, they ask those who do.
+
+mod args;
+mod check;
+mod judging;
+mod output;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod signals;
+
+use clap::Parser;
+
+use crate::verdict::Exit;
+use args::{Cli, Command};
+
+/// A failure that ends a command before there is a verdict.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    /// Something that the user can mend: a file, a field, an argument, a program.
+    pub(crate) fn bad_input(message: impl ToString) -> Self {
+        Self { exit: Exit::BadInput, message: message.to_string() }
+    }
+
+    /// Something about the machine.
+    pub(crate) fn infra(message: impl ToString) -> Self {
+        Self { exit: Exit::Infra, message: message.to_string() }
+    }
+}
+
+/// Runs the command that was typed and tells the exit code.
+pub fn main() -> Exit {
+    let outcome = std::panic::catch_unwind(|| {
+        let cli = match Cli::try_parse() {
+            Ok(cli) => cli,
+            Err(error) => return usage(&error),
+        };
+        dispatch(cli.command).unwrap_or_else(|failure| {
+            output::error(&failure.message);
+            failure.exit
+        })
+    });
+    outcome.unwrap_or_else(|_| {
+        output::error("this is a defect of rsm-check itself; please report it with the message above");
+        Exit::Defect
+    })
+}
+
+/// Help and version are no errors; what else clap refuses is bad input.
+fn usage(error: &clap::Error) -> Exit {
+    // Nowhere is left to complain if even this cannot be printed.
+    let _ = error.print();
+    if error.use_stderr() { Exit::BadInput } else { Exit::Pass }
+}
+
+fn dispatch(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Run(args) => run::run(args),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Schema => output::print(&crate::workload::Workload::json_schema()),
+    }
+}

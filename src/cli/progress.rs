@@ -1,0 +1,138 @@
+//! What a run looks like while it goes on: one live block on a terminal, plain
+//! lines elsewhere.
+//!
+//! Shows what the runner tells and decides nothing.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::history::Phase;
+use crate::runner::{RunWatcher, Snapshot};
+use crate::sync::lock;
+
+/// Between two plain lines of the same phase.
+const PLAIN_EVERY_SECONDS: u64 = 5;
+
+/// A live display if stderr is a terminal, else plain lines; nothing if `quiet`.
+pub(super) fn watcher(quiet: bool, expected: Option<Duration>) -> std::sync::Arc<dyn Display> {
+    if quiet {
+        std::sync::Arc::new(())
+    } else if std::io::stderr().is_terminal() {
+        std::sync::Arc::new(Live::new(expected))
+    } else {
+        std::sync::Arc::new(Plain::default())
+    }
+}
+
+/// A watcher that can be taken off the screen.
+pub(super) trait Display: RunWatcher {
+    /// The run is over, or judging begins: leave the screen clean.
+    fn finish(&self);
+}
+
+impl Display for () {
+    fn finish(&self) {}
+}
+
+struct Live {
+    bar: ProgressBar,
+    expected: Option<Duration>,
+}
+
+impl Live {
+    fn new(expected: Option<Duration>) -> Self {
+        let bar = ProgressBar::new(expected.map_or(0, |whole| whole.as_millis() as u64));
+        let template = if expected.is_some() { "{bar:24.cyan/dim} {msg}" } else { "{spinner} {msg}" };
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        Self { bar, expected }
+    }
+}
+
+impl RunWatcher for Live {
+    fn tick(&self, snapshot: &Snapshot) {
+        if self.expected.is_some() {
+            let done =
+                if snapshot.phase > Phase::Faulty { u64::MAX } else { snapshot.elapsed.as_millis() as u64 };
+            self.bar.set_position(done.min(self.bar.length().unwrap_or(0)));
+        }
+        self.bar.set_message(format!("{}\n{}", counts(snapshot), state(snapshot)));
+        self.bar.tick();
+    }
+
+    fn note(&self, text: &str) {
+        self.bar.println(format!("  {text}"));
+    }
+}
+
+impl Display for Live {
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[derive(Default)]
+struct Plain {
+    phase: Mutex<Option<Phase>>,
+    next: AtomicU64,
+}
+
+impl RunWatcher for Plain {
+    fn tick(&self, snapshot: &Snapshot) {
+        let new_phase = lock(&self.phase).replace(snapshot.phase) != Some(snapshot.phase);
+        let now = snapshot.elapsed.as_secs();
+        if new_phase || now >= self.next.load(Ordering::Relaxed) {
+            self.next.store(now + PLAIN_EVERY_SECONDS, Ordering::Relaxed);
+            self.note(&format!("{}; {}", counts(snapshot), state(snapshot)));
+        }
+    }
+
+    fn note(&self, text: &str) {
+        // Progress is a courtesy: a closed stderr must not end a run.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}
+
+impl Display for Plain {
+    fn finish(&self) {}
+}
+
+/// `faulty 3.2 s: 1600 ok, 3 fail, 2 unknown, 812/s, p50 1.2 ms, p99 8.0 ms`
+fn counts(snapshot: &Snapshot) -> String {
+    let operations = &snapshot.operations;
+    format!(
+        "{} {:.1} s: {} ok, {} fail, {} unknown, {:.0}/s, p50 {}, p99 {}",
+        snapshot.phase.name(),
+        snapshot.elapsed.as_secs_f64(),
+        operations.ok,
+        operations.fail,
+        operations.info,
+        operations.rate,
+        millis(operations.recent.p50),
+        millis(operations.recent.p99),
+    )
+}
+
+fn millis(span: Duration) -> String {
+    format!("{:.1} ms", span.as_secs_f64() * 1e3)
+}
+
+/// `coord up, srv-1 up, srv-2 down; faults: kill srv-2`
+fn state(snapshot: &Snapshot) -> String {
+    let nodes: Vec<String> = snapshot.nodes.iter().map(|(node, life)| format!("{node} {life}")).collect();
+    let faults: Vec<String> = snapshot
+        .faults
+        .iter()
+        .map(|(kind, nodes)| {
+            let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+            format!("{kind} {}", names.join("+"))
+        })
+        .collect();
+    let faults = if faults.is_empty() { String::new() } else { format!("; faults: {}", faults.join(", ")) };
+    nodes.join(", ") + &faults
+}

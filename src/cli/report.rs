@@ -1,0 +1,18 @@
+//! `rsm-check report`: draw the reports of a run directory again.
+
+use super::args::ReportArgs;
+use super::{Failure, judging, output};
+use crate::run_dir;
+use crate::verdict::Exit;
+
+pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
+    let run = run_dir::load(&args.run_dir).map_err(Failure::bad_input)?;
+    let drawn = [run.dir.report(), run.dir.junit()].map(|path| path.display().to_string());
+    if run.record.judgement.is_some() {
+        judging::draw(&run)?;
+    } else {
+        // The harness was killed before it could judge: that is made up for here.
+        judging::judge_run(run)?;
+    }
+    output::print(&drawn.join("\n"))
+}

@@ -1,0 +1,416 @@
+//! The life of one node: started, ready, paused, killed, stopped, started again.
+//!
+//! Its state is an enum that every action checks first: nothing is ever done to
+//! a node in a state that it does not fit (a pause of the dead, a second start).
+//! Knows the node's processes, output and proxy; not why something is done to it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use regex::Regex;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::containment::{self, Contained};
+use super::launch::{Launch, Placeholders};
+use super::output::{LastLines, Listener, Terminal};
+use super::proxy::Proxy;
+use crate::fault::Node;
+use crate::sync::lock;
+
+/// What a node is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// No process; the harness has not started it, or has stopped or killed it.
+    Down,
+    /// Started; its port is not known yet.
+    Starting,
+    /// It printed its port.
+    Up,
+    /// All its processes are stopped by a signal.
+    Paused,
+    /// The harness is ending it.
+    Ending,
+    /// It ended though nobody asked; it is not started again.
+    Gone,
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Down => "down",
+            Self::Starting => "starting",
+            Self::Up => "up",
+            Self::Paused => "paused",
+            Self::Ending => "ending",
+            Self::Gone => "gone",
+        })
+    }
+}
+
+/// Is told what happens to nodes, at once and in order for each node.
+pub trait Watcher: Send + Sync {
+    /// A process was started.
+    fn started(&self, node: Node);
+    /// The node printed its port.
+    fn ready(&self, node: Node);
+    /// The node's process ended; `status` in words, with its last lines.
+    fn exited(&self, node: Node, asked: bool, status: &str);
+}
+
+/// Why a node did not become ready.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The process could not be started at all.
+    #[error("{node} cannot be started: `{command}`: {why}")]
+    Spawn {
+        /// Which node.
+        node: Node,
+        /// Its program.
+        command: String,
+        /// What the kernel said.
+        why: io::Error,
+    },
+    /// It ended before it printed its port.
+    #[error("{node} ended before it printed its port: {status}")]
+    Ended {
+        /// Which node.
+        node: Node,
+        /// Exit status and last lines.
+        status: String,
+    },
+    /// It did not print its port in time.
+    #[error(
+        "{node} did not print its port within {ceiling:?} (expected a line like `{pattern}`); its last lines:{last}"
+    )]
+    Silent {
+        /// Which node.
+        node: Node,
+        /// How long it was waited for.
+        ceiling: Duration,
+        /// The pattern that was looked for.
+        pattern: String,
+        /// What it printed instead.
+        last: String,
+    },
+    /// Its port cannot be opened to others.
+    #[error("the proxy of {node} cannot listen: {why}")]
+    Proxy {
+        /// Which node.
+        node: Node,
+        /// What the kernel said.
+        why: io::Error,
+    },
+    /// An action that does not fit the node's state: a defect of the harness.
+    #[error("{node} is {life}, it cannot be {action}")]
+    Unfit {
+        /// Which node.
+        node: Node,
+        /// Its state.
+        life: Life,
+        /// What was tried.
+        action: &'static str,
+    },
+}
+
+/// Everything that never changes about a node.
+pub struct Setup {
+    /// Its name.
+    pub node: Node,
+    /// Its command.
+    pub launch: Launch,
+    /// What the command's placeholders stand for.
+    pub placeholders: Placeholders,
+    /// Where its output goes.
+    pub log: PathBuf,
+    /// Its first group is the port.
+    pub ready: Regex,
+    /// How long a start may take.
+    pub start_ceiling: Duration,
+    /// What asks it to end.
+    pub stop_signal: Signal,
+    /// The proxy in front of it.
+    pub proxy: Arc<Proxy>,
+    /// Who is told.
+    pub watcher: Arc<dyn Watcher>,
+}
+
+/// One node of the cluster.
+pub struct NodeProcess {
+    setup: Setup,
+    life: Arc<Mutex<Life>>,
+    running: tokio::sync::Mutex<Option<Running>>,
+}
+
+/// One start of the node, from spawn to exit.
+struct Running {
+    contained: Arc<Contained>,
+    /// Set before the harness ends it: the exit is then no finding.
+    asked: Arc<AtomicBool>,
+    /// Why the harness ended it although it counts as unasked.
+    fault_of_its_own: Arc<OnceLock<String>>,
+    /// Turns to the status in words when the exit has been dealt with.
+    ended: watch::Receiver<Option<String>>,
+}
+
+impl NodeProcess {
+    /// A node that is down.
+    pub fn new(setup: Setup) -> Self {
+        Self { setup, life: Arc::new(Mutex::new(Life::Down)), running: tokio::sync::Mutex::default() }
+    }
+
+    /// Its name.
+    pub fn node(&self) -> Node {
+        self.setup.node
+    }
+
+    /// What it is doing now.
+    pub fn life(&self) -> Life {
+        *lock(&self.life)
+    }
+
+    /// The proxy in front of it.
+    pub fn proxy(&self) -> &Proxy {
+        &self.setup.proxy
+    }
+
+    /// Moves from one of `from` to `to`, or says that the action does not fit.
+    fn advance(&self, from: &[Life], to: Life, action: &'static str) -> Result<(), StartError> {
+        let mut life = lock(&self.life);
+        if !from.contains(&life) {
+            return Err(StartError::Unfit { node: self.node(), life: *life, action });
+        }
+        *life = to;
+        Ok(())
+    }
+
+    /// Starts the process and waits until it has printed its port.
+    ///
+    /// # Errors
+    /// The process cannot be started, ends or stays silent; it is down then.
+    pub async fn start(&self) -> Result<(), StartError> {
+        let mut slot = self.running.lock().await;
+        self.advance(&[Life::Down], Life::Starting, "started")?;
+        let (running, port, last) = match self.spawn() {
+            Ok(spawned) => spawned,
+            Err(why) => {
+                *lock(&self.life) = Life::Down;
+                let command = self.setup.launch.to_string();
+                return Err(StartError::Spawn { node: self.node(), command, why });
+            }
+        };
+        let outcome = self.wait_ready(&running, port, &last).await.and_then(|port| self.open(port));
+        if let Err(why) = &outcome {
+            self.give_up(&running, why).await;
+        }
+        *slot = outcome.is_ok().then_some(running);
+        outcome
+    }
+
+    fn open(&self, port: u16) -> Result<(), StartError> {
+        let mut life = lock(&self.life);
+        // It may have ended between its line and now: the exit has the last word.
+        if *life != Life::Starting {
+            return Ok(());
+        }
+        self.setup.proxy.open(port).map_err(|why| StartError::Proxy { node: self.node(), why })?;
+        *life = Life::Up;
+        drop(life);
+        self.setup.watcher.ready(self.node());
+        Ok(())
+    }
+
+    fn spawn(&self) -> io::Result<(Running, watch::Receiver<Option<u16>>, LastLines)> {
+        let (ours, theirs) = Terminal::open()?.split();
+        let last = LastLines::default();
+        let (listener, port) = Listener::new(self.setup.ready.clone(), &self.setup.log, last.clone())?;
+        let mut command = Command::new(&self.setup.launch.program);
+        command
+            .args(self.setup.launch.arguments(&self.setup.placeholders))
+            .envs(&self.setup.launch.env)
+            .stdin(Stdio::null())
+            .stderr(Stdio::from(theirs.try_clone()?))
+            .stdout(Stdio::from(theirs));
+        let (child, contained) = containment::spawn(command)?;
+        self.setup.watcher.started(self.node());
+        let heard = tokio::spawn(listener.run(ours));
+        let (contained, asked) = (Arc::new(contained), Arc::new(AtomicBool::new(false)));
+        let fault_of_its_own = Arc::new(OnceLock::new());
+        let (sender, ended) = watch::channel(None);
+        let obituary = Obituary {
+            node: self.node(),
+            contained: contained.clone(),
+            asked: asked.clone(),
+            fault_of_its_own: fault_of_its_own.clone(),
+            life: self.life.clone(),
+            proxy: self.setup.proxy.clone(),
+            watcher: self.setup.watcher.clone(),
+            last: last.clone(),
+            ended: sender,
+        };
+        tokio::spawn(obituary.write(child, heard));
+        Ok((Running { contained, asked, fault_of_its_own, ended }, port, last))
+    }
+
+    async fn wait_ready(
+        &self,
+        running: &Running,
+        mut port: watch::Receiver<Option<u16>>,
+        last: &LastLines,
+    ) -> Result<u16, StartError> {
+        let mut ended = running.ended.clone();
+        let node = self.node();
+        tokio::select! {
+            biased;
+            Ok(port) = port.wait_for(Option::is_some) => Ok(port.unwrap_or_default()),
+            Ok(status) = ended.wait_for(Option::is_some) => {
+                Err(StartError::Ended { node, status: status.clone().unwrap_or_default() })
+            }
+            () = tokio::time::sleep(self.setup.start_ceiling) => Err(StartError::Silent {
+                node,
+                ceiling: self.setup.start_ceiling,
+                pattern: self.setup.ready.to_string(),
+                last: quote(&last.get()),
+            }),
+        }
+    }
+
+    /// A start that failed is the node's own doing, though it is killed for it.
+    async fn give_up(&self, running: &Running, why: &StartError) {
+        let _ = running.fault_of_its_own.set(why.to_string());
+        let contained = running.contained.clone();
+        blocking(move || contained.kill()).await;
+        let _ = running.ended.clone().wait_for(Option::is_some).await;
+    }
+
+    /// SIGKILL to all of it; returns when the exit has been dealt with.
+    pub async fn kill(&self) -> Result<(), StartError> {
+        let mut slot = self.running.lock().await;
+        self.advance(&[Life::Up, Life::Paused, Life::Starting], Life::Ending, "killed")?;
+        if let Some(running) = slot.take() {
+            self.end(&running).await;
+        }
+        Ok(())
+    }
+
+    async fn end(&self, running: &Running) {
+        running.asked.store(true, Ordering::SeqCst);
+        let contained = running.contained.clone();
+        blocking(move || contained.kill()).await;
+        let _ = running.ended.clone().wait_for(Option::is_some).await;
+    }
+
+    /// SIGSTOP to all of it. Returns whether every process was seen to stop.
+    pub async fn pause(&self) -> Result<bool, StartError> {
+        let slot = self.running.lock().await;
+        self.advance(&[Life::Up], Life::Paused, "paused")?;
+        let Some(running) = slot.as_ref() else { return Ok(false) };
+        let contained = running.contained.clone();
+        Ok(blocking(move || contained.stop()).await.unwrap_or(false))
+    }
+
+    /// SIGCONT to all of it. Returns whether no process was seen stopped any more.
+    pub async fn resume(&self) -> Result<bool, StartError> {
+        let slot = self.running.lock().await;
+        self.advance(&[Life::Paused], Life::Up, "resumed")?;
+        let Some(running) = slot.as_ref() else { return Ok(false) };
+        let contained = running.contained.clone();
+        Ok(blocking(move || contained.resume()).await.unwrap_or(false))
+    }
+
+    /// The stop signal, a grace, then SIGKILL. A node that is down stays so.
+    /// Returns whether the signal was enough.
+    pub async fn stop(&self, grace: Duration) -> bool {
+        let mut slot = self.running.lock().await;
+        if self.advance(&[Life::Up, Life::Paused, Life::Starting], Life::Ending, "stopped").is_err() {
+            return true;
+        }
+        let Some(running) = slot.take() else { return true };
+        running.asked.store(true, Ordering::SeqCst);
+        let (contained, signal) = (running.contained.clone(), self.setup.stop_signal);
+        blocking(move || {
+            contained.signal(signal);
+            contained.signal(Signal::SIGCONT);
+        })
+        .await;
+        let mut ended = running.ended.clone();
+        let gentle = tokio::time::timeout(grace, ended.wait_for(Option::is_some)).await.is_ok();
+        if !gentle {
+            self.end(&running).await;
+        }
+        gentle
+    }
+}
+
+/// Runs what blocks for milliseconds away from the event loop.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+/// Waits for the end of a node's process and tells everyone.
+struct Obituary {
+    node: Node,
+    contained: Arc<Contained>,
+    asked: Arc<AtomicBool>,
+    fault_of_its_own: Arc<OnceLock<String>>,
+    life: Arc<Mutex<Life>>,
+    proxy: Arc<Proxy>,
+    watcher: Arc<dyn Watcher>,
+    last: LastLines,
+    ended: watch::Sender<Option<String>>,
+}
+
+impl Obituary {
+    async fn write(self, mut child: Child, heard: tokio::task::JoinHandle<()>) {
+        let status = child.wait().await;
+        let asked = self.asked.load(Ordering::SeqCst);
+        {
+            let mut life = lock(&self.life);
+            *life = if asked { Life::Down } else { Life::Gone };
+            self.proxy.refuse();
+        }
+        // What the process left behind would hold its output open.
+        let contained = self.contained.clone();
+        blocking(move || contained.kill()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), heard).await;
+        let text = self.text(status, asked);
+        self.watcher.exited(self.node, asked, &text);
+        self.ended.send_replace(Some(text));
+    }
+
+    fn text(&self, status: io::Result<ExitStatus>, asked: bool) -> String {
+        match self.fault_of_its_own.get() {
+            Some(why) => why.clone(),
+            None if asked => in_words(status),
+            None => in_words(status) + &quote(&self.last.get()),
+        }
+    }
+}
+
+fn in_words(status: io::Result<ExitStatus>) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match status {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(signal)) => match Signal::try_from(signal) {
+                Ok(known) => format!("ended by {known}"),
+                Err(_) => format!("ended by signal {signal}"),
+            },
+            (None, None) => "ended".into(),
+        },
+        Err(why) => format!("its exit status is not known: {why}"),
+    }
+}
+
+fn quote(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return " (it printed nothing)".into();
+    }
+    lines.iter().map(|line| format!("\n    {line}")).collect()
+}

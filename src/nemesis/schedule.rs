@@ -1,0 +1,167 @@
+//! When planned faults begin and end, and which are left out.
+//!
+//! Each fault waits for its trigger, looks at the state of its nodes, is applied,
+//! lasts its time and is healed; when the faulty phase ends, everything that is
+//! active is healed at once. No two faults of a family meet at one node: never is
+//! a dead node paused, nor a paused one killed by another rule.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Effect, Family, Journal, apply, family, heal, unfit};
+use crate::cluster::Cluster;
+use crate::cluster::node::NodeProcess;
+use crate::fault::Node;
+use crate::plan::{Begins, PlannedFault};
+use crate::sync::lock;
+
+/// What faults wait for.
+#[derive(Clone)]
+pub struct Signals {
+    /// When the clients began.
+    pub start: Instant,
+    /// Acknowledged operations so far.
+    pub acknowledged: watch::Receiver<u64>,
+    /// Turns true when the faulty phase ends.
+    pub over: watch::Receiver<bool>,
+}
+
+/// The faults of one run.
+#[derive(Clone)]
+pub struct Nemesis {
+    /// Where they are carried out.
+    pub cluster: Arc<Cluster>,
+    /// Who is told.
+    pub journal: Arc<dyn Journal>,
+    /// Seed of the run; each fault's jitter has a stream of its own.
+    pub seed: u64,
+    taken: Arc<Mutex<BTreeSet<(Node, Family)>>>,
+}
+
+impl Nemesis {
+    /// A nemesis that has done nothing yet.
+    pub fn new(cluster: Arc<Cluster>, journal: Arc<dyn Journal>, seed: u64) -> Self {
+        Self { cluster, journal, seed, taken: Arc::default() }
+    }
+
+    /// Carries out the plan; returns when every fault has been healed or skipped.
+    pub async fn run(self, faults: Vec<PlannedFault>, signals: Signals) {
+        let mut tasks = JoinSet::new();
+        for fault in faults {
+            let (nemesis, signals) = (self.clone(), signals.clone());
+            tasks.spawn(async move { nemesis.one(fault, signals).await });
+        }
+        while let Some(done) = tasks.join_next().await {
+            // A fault that panicked may be left unhealed: a defect that must be seen.
+            done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        }
+    }
+
+    async fn one(&self, fault: PlannedFault, mut signals: Signals) {
+        if let Err(reason) = due(&fault, &mut signals).await {
+            self.journal.skip(&fault, &fault.nodes, &reason);
+            return;
+        }
+        let nodes = self.take(&fault);
+        if nodes.is_empty() {
+            return;
+        }
+        let names: Vec<Node> = nodes.iter().map(|node| node.node()).collect();
+        self.journal.begin(&fault, &names);
+        let (fault, seed) = (Arc::new(fault), self.seed);
+        let share = || fault.clone();
+        let applied = each(&nodes, |node| {
+            let fault = share();
+            async move { apply(&fault, seed, &node).await }
+        })
+        .await;
+        let lasts = Duration::from_nanos(fault.lasts_ns);
+        let _ = tokio::time::timeout(lasts, signals.over.wait_for(|over| *over)).await;
+        let healed = each(&nodes, |node| {
+            let fault = share();
+            async move { heal(&fault, &node).await }
+        })
+        .await;
+        let effect = applied.and(healed);
+        self.journal.end(&fault, &names, effect.held, effect.error.as_deref());
+        self.release(&fault, &names);
+    }
+
+    /// Reserves the nodes at which the fault can begin; the others are skipped.
+    fn take(&self, fault: &PlannedFault) -> Vec<Arc<NodeProcess>> {
+        let mut chosen = Vec::new();
+        for &name in &fault.nodes {
+            match self.take_one(fault, name) {
+                Ok(node) => chosen.push(node),
+                Err(reason) => self.journal.skip(fault, &[name], &reason),
+            }
+        }
+        chosen
+    }
+
+    fn take_one(&self, fault: &PlannedFault, name: Node) -> Result<Arc<NodeProcess>, String> {
+        let node = self.cluster.node(name).ok_or_else(|| format!("the cluster has no {name}"))?;
+        let place = (name, family(fault.fault));
+        let mut taken = lock(&self.taken);
+        if taken.contains(&place) {
+            return Err(format!("another fault of this kind is active at {name}"));
+        }
+        match unfit(fault.fault, node) {
+            Some(reason) => Err(reason),
+            None => {
+                taken.insert(place);
+                Ok(node.clone())
+            }
+        }
+    }
+
+    fn release(&self, fault: &PlannedFault, names: &[Node]) {
+        let mut taken = lock(&self.taken);
+        for &name in names {
+            taken.remove(&(name, family(fault.fault)));
+        }
+    }
+}
+
+/// Waits for a fault's trigger; an error says why it never came.
+async fn due(fault: &PlannedFault, signals: &mut Signals) -> Result<(), String> {
+    let over = "the faulty phase had ended";
+    let mut ended = signals.over.clone();
+    tokio::select! {
+        biased;
+        _ = ended.wait_for(|over| *over) => Err(match fault.begins {
+            Begins::At(_) => over.into(),
+            Begins::Acknowledged(count) => {
+                let seen = *signals.acknowledged.borrow();
+                format!("it waits for acknowledged operation {count}; {over} after {seen}")
+            }
+        }),
+        () = trigger(fault.begins, signals.start, signals.acknowledged.clone()) => Ok(()),
+    }
+}
+
+async fn trigger(begins: Begins, start: Instant, mut acknowledged: watch::Receiver<u64>) {
+    match begins {
+        Begins::At(nanos) => tokio::time::sleep_until(start + Duration::from_nanos(nanos)).await,
+        Begins::Acknowledged(count) => {
+            if acknowledged.wait_for(|seen| *seen >= count).await.is_err() {
+                // Nobody counts any more: the end of the phase will be told.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// Does something at several nodes side by side.
+async fn each<F>(nodes: &[Arc<NodeProcess>], act: impl Fn(Arc<NodeProcess>) -> F) -> Effect
+where
+    F: Future<Output = Effect> + Send + 'static,
+{
+    let acts: JoinSet<Effect> = nodes.iter().cloned().map(act).collect();
+    acts.join_all().await.into_iter().fold(Effect::held(true), Effect::and)
+}

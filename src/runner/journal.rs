@@ -1,0 +1,117 @@
+//! Writes into the history what cluster and nemesis tell, and keeps in mind what
+//! is going on for whoever watches.
+//!
+//! The one place where their words meet the recorder's.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use super::RunWatcher;
+use crate::cluster::node::Watcher;
+use crate::cluster::proxy::Proxy;
+use crate::fault::{FaultKind, Link, Node};
+use crate::history::Phase;
+use crate::nemesis::Journal;
+use crate::plan::PlannedFault;
+use crate::recorder::{FaultLine, Recorder};
+use crate::sync::lock;
+
+/// The diary of a run.
+pub(super) struct Diary {
+    pub recorder: Recorder,
+    proxies: BTreeMap<Link, Arc<Proxy>>,
+    watcher: Arc<dyn RunWatcher>,
+    phase: Mutex<Phase>,
+    active: Mutex<BTreeMap<u64, (FaultKind, Vec<Node>)>>,
+    /// Turns to the node that ended though nobody asked.
+    unasked: watch::Sender<Option<Node>>,
+}
+
+impl Diary {
+    pub(super) fn new(
+        recorder: Recorder,
+        proxies: BTreeMap<Link, Arc<Proxy>>,
+        watcher: Arc<dyn RunWatcher>,
+    ) -> Self {
+        Self {
+            recorder,
+            proxies,
+            watcher,
+            phase: Mutex::new(Phase::Setup),
+            active: Mutex::default(),
+            unasked: watch::Sender::new(None),
+        }
+    }
+
+    /// The run enters a phase.
+    pub(super) fn enter(&self, phase: Phase) {
+        *lock(&self.phase) = phase;
+        self.recorder.phase(phase);
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        *lock(&self.phase)
+    }
+
+    pub(super) fn active(&self) -> Vec<(FaultKind, Vec<Node>)> {
+        lock(&self.active).values().cloned().collect()
+    }
+
+    pub(super) fn unasked_exit(&self) -> watch::Receiver<Option<Node>> {
+        self.unasked.subscribe()
+    }
+
+    fn line<'a>(&self, fault: &PlannedFault, nodes: &'a [Node]) -> FaultLine<'a> {
+        let messages = self.proxies.iter().map(|(link, proxy)| (*link, proxy.messages())).collect();
+        FaultLine { id: fault.id, kind: fault.fault, nodes, messages }
+    }
+}
+
+fn names(nodes: &[Node]) -> String {
+    let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+impl Journal for Diary {
+    fn begin(&self, fault: &PlannedFault, nodes: &[Node]) {
+        lock(&self.active).insert(fault.id, (fault.fault, nodes.to_vec()));
+        self.recorder.fault_begin(self.line(fault, nodes));
+        self.watcher.note(&format!("{} {} begins", fault.fault, names(nodes)));
+    }
+
+    fn end(&self, fault: &PlannedFault, nodes: &[Node], held: bool, error: Option<&str>) {
+        self.recorder.fault_end(self.line(fault, nodes), held, error);
+        lock(&self.active).remove(&fault.id);
+        let after = match (error, held) {
+            (Some(why), _) => format!(": {why}"),
+            (None, true) => String::new(),
+            (None, false) => ", without having taken hold".into(),
+        };
+        self.watcher.note(&format!("{} {} ends{after}", fault.fault, names(nodes)));
+    }
+
+    fn skip(&self, fault: &PlannedFault, nodes: &[Node], reason: &str) {
+        self.recorder.fault_skipped(self.line(fault, nodes), reason);
+        self.watcher.note(&format!("{} {} skipped: {reason}", fault.fault, names(nodes)));
+    }
+}
+
+impl Watcher for Diary {
+    fn started(&self, node: Node) {
+        self.recorder.node_started(node);
+    }
+
+    fn ready(&self, node: Node) {
+        self.recorder.node_ready(node);
+    }
+
+    fn exited(&self, node: Node, asked: bool, status: &str) {
+        self.recorder.node_exited(node, asked, status);
+        if !asked {
+            self.watcher.note(&format!("{node} ended though nobody asked: {status}"));
+            self.unasked.send_replace(Some(node));
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The phases of a run, one after the other, whatever happens in between.
+//!
+//! Every way out passes through the same end: faults healed, nodes stopped,
+//! history finished.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::journal::Diary;
+use super::settle::settle;
+use super::{Ended, How, Order, Snapshot};
+use crate::client::Journal;
+use crate::client::bank::Bank;
+use crate::client::driver::{Budget, Client, Numbers, Pace};
+use crate::clock::RunClock;
+use crate::cluster::node::Life;
+use crate::cluster::proxy::{Proxy, ProxyThread};
+use crate::cluster::{Cluster, Parts, nodes_of};
+use crate::fault::{Link, Node};
+use crate::history::Phase;
+use crate::nemesis::{Nemesis, Signals};
+use crate::op::Transfer;
+use crate::plan::Operations;
+use crate::plan::rng::{Purpose, Rng};
+use crate::recorded::Rest;
+use crate::recorder::Recorder;
+use crate::recorder::wire::{DEFAULT_LIMIT, WireRecord};
+use crate::workload::{ExitPolicy, Workload};
+
+/// Between two flushes of the records and two looks of the watcher.
+const TICK: Duration = Duration::from_millis(100);
+/// How long the probe after the heal may go on asking.
+const PROBE_CEILING: Duration = Duration::from_secs(10);
+/// Between two probes.
+const PROBE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Carries out a run. Returns when every process has ended and every line has
+/// been written; what was recorded is in the files of [`Order::paths`].
+pub async fn run(order: Order) -> Ended {
+    match Stage::build(&order) {
+        Ok(stage) => stage.play(&order).await,
+        Err(why) => Ended { how: How::Infra(why.to_string()), rest: Rest::NotReached, stubborn: Vec::new() },
+    }
+}
+
+/// Everything that is set up before the first process starts.
+struct Stage {
+    cluster: Arc<Cluster>,
+    diary: Arc<Diary>,
+    wire: Arc<WireRecord>,
+    proxies: ProxyThread,
+    bank: Bank,
+    numbers: Arc<Numbers>,
+}
+
+/// Why the faulty phase ended.
+enum Cut {
+    /// Time is up, the operations are done, or a node ended: go on in order.
+    Over,
+    /// End early.
+    Early(How),
+}
+
+impl Stage {
+    fn build(order: &Order) -> io::Result<Self> {
+        let workload = &order.plan.workload;
+        let clock = RunClock::start();
+        let recorder = Recorder::create(&order.paths.history, clock)?;
+        let wire = Arc::new(WireRecord::create(&order.paths.wire, DEFAULT_LIMIT)?);
+        let thread = ProxyThread::start()?;
+        let mut proxies = BTreeMap::new();
+        for link in nodes_of(workload).into_iter().map(Link::to) {
+            let tap = Arc::new((recorder.clone(), wire.clone()));
+            proxies.insert(link, Arc::new(Proxy::start(link, tap, clock, thread.handle())?));
+        }
+        let port = proxies.get(&Link::ClientsCoord).map_or(0, |proxy| proxy.port());
+        let diary = Arc::new(Diary::new(recorder, proxies.clone(), order.watcher.clone()));
+        let cluster = Cluster::new(Parts {
+            workload,
+            srv: order.srv.clone(),
+            coord: order.coord.clone(),
+            proxies,
+            paths: &*order.paths.node,
+            watcher: diary.clone(),
+        })?;
+        Ok(Self {
+            cluster: Arc::new(cluster),
+            diary,
+            wire,
+            proxies: thread,
+            bank: Bank { port, deadline: workload.clients.deadline.0, half_close: false },
+            numbers: Arc::new(Numbers::from(u64::from(workload.clients.count))),
+        })
+    }
+
+    async fn play(self, order: &Order) -> Ended {
+        let ticker = self.ticker(order);
+        let (how, rest) = match self.act(order).await {
+            Ok(rest) => (How::Finished, rest),
+            Err(how) => (how, Rest::NotReached),
+        };
+        self.diary.enter(Phase::Collect);
+        let stubborn = self.cluster.stop(order.plan.workload.budgets.stop.0).await;
+        ticker.abort();
+        order.watcher.tick(&self.snapshot(Instant::now()));
+        let how =
+            self.close().err().map_or(how, |why| How::Infra(format!("the history cannot be written: {why}")));
+        Ended { how, rest, stubborn }
+    }
+
+    /// From the start of the nodes to files at rest.
+    async fn act(&self, order: &Order) -> Result<Rest, How> {
+        let mut interrupted = order.interrupted.clone();
+        self.diary.enter(Phase::Setup);
+        tokio::select! {
+            started = self.cluster.start() => started.map_err(|why| How::Infra(why.to_string()))?,
+            () = turns_true(&mut interrupted) => return Err(How::Interrupted),
+        }
+        if let Cut::Early(how) = self.faulty(order).await {
+            return Err(how);
+        }
+        if order.plan.workload.demands_availability() {
+            tokio::select! {
+                () = self.probe(&order.plan.workload) => {}
+                () = turns_true(&mut interrupted) => return Err(How::Interrupted),
+            }
+        }
+        self.diary.enter(Phase::Settle);
+        let files: Vec<_> = nodes_of(&order.plan.workload)
+            .into_iter()
+            .filter(|node| *node != Node::Coord)
+            .map(|node| (order.paths.node)(node).data)
+            .collect();
+        let rest = settle(&files, order.plan.workload.budgets.settle.0, interrupted.clone()).await;
+        if *interrupted.borrow() { Err(How::Interrupted) } else { Ok(rest) }
+    }
+
+    /// Clients and nemesis side by side; returns when both have come to an end and
+    /// every fault has been healed.
+    async fn faulty(&self, order: &Order) -> Cut {
+        self.diary.enter(Phase::Faulty);
+        let (stop, stopped) = watch::channel(false);
+        let signals = Signals {
+            start: Instant::now(),
+            acknowledged: self.diary.recorder.acknowledged(),
+            over: stopped.clone(),
+        };
+        let nemesis = Nemesis::new(self.cluster.clone(), self.diary.clone(), order.plan.seed);
+        let nemesis = tokio::spawn(nemesis.run(order.plan.faults.clone(), signals));
+        let mut clients = self.clients(order, stopped);
+        let cut = self.until_cut(order, &mut clients).await;
+        self.diary.enter(Phase::Heal);
+        stop.send_replace(true);
+        nemesis.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        all_done(&mut clients).await;
+        cut
+    }
+
+    fn clients(&self, order: &Order, stop: watch::Receiver<bool>) -> JoinSet<()> {
+        let workload = &order.plan.workload;
+        let mut clients = JoinSet::new();
+        for number in 0..workload.clients.count {
+            let client = Client {
+                process: u64::from(number),
+                bank: self.bank,
+                pace: pace(workload, number),
+                seed: Rng::new(order.plan.seed, Purpose::Backoff(number)).bits(),
+                numbers: self.numbers.clone(),
+                budget: Arc::new(Budget::of(share(workload, number))),
+            };
+            let transfers = Operations::new(workload, order.plan.seed, number);
+            let (recorder, stop) = (self.diary.recorder.clone(), stop.clone());
+            clients.spawn(async move { client.run(transfers, &recorder, stop).await });
+        }
+        clients
+    }
+
+    async fn until_cut(&self, order: &Order, clients: &mut JoinSet<()>) -> Cut {
+        let workload = &order.plan.workload;
+        let time = workload.duration.map_or(Duration::MAX, |span| span.0);
+        let mut interrupted = order.interrupted.clone();
+        let mut failed = self.diary.recorder.failed();
+        let mut unasked = self.diary.unasked_exit();
+        let ends_it = workload.checks.unrequested_exit == ExitPolicy::Violation;
+        tokio::select! {
+            biased;
+            () = turns_true(&mut interrupted) => Cut::Early(How::Interrupted),
+            Ok(why) = failed.wait_for(Option::is_some) => {
+                let why = why.clone().unwrap_or_default();
+                Cut::Early(How::Infra(format!("the history cannot be written: {why}")))
+            }
+            Ok(_) = unasked.wait_for(Option::is_some), if ends_it => Cut::Over,
+            () = all_done(clients) => Cut::Over,
+            () = tokio::time::sleep(time) => Cut::Over,
+        }
+    }
+
+    /// Asks for both balances of two accounts until it is answered: after the heal
+    /// nothing stands in the way of service.
+    async fn probe(&self, workload: &Workload) {
+        let names = workload.clients.accounts.names();
+        let [from, to, ..] = names.as_slice() else { return };
+        let ceiling = Instant::now() + PROBE_CEILING;
+        while self.cluster.node(Node::Coord).is_some_and(|coord| coord.life() == Life::Up) {
+            let recorder = &self.diary.recorder;
+            let invocation = recorder.invoke(self.numbers.next(), Transfer::request(from, to, 0));
+            let exchange = self.bank.transfer(invocation.source, &invocation.transfer).await;
+            let answered = exchange.result.is_ok();
+            recorder.complete(invocation, exchange.local, exchange.result);
+            if answered || Instant::now() >= ceiling {
+                return;
+            }
+            tokio::time::sleep(PROBE_PAUSE).await;
+        }
+    }
+
+    /// Flushes the records and shows the run to its watcher, several times a second.
+    fn ticker(&self, order: &Order) -> AbortHandle {
+        let (diary, wire, cluster) = (self.diary.clone(), self.wire.clone(), self.cluster.clone());
+        let (watcher, began) = (order.watcher.clone(), Instant::now());
+        let task = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(TICK);
+            loop {
+                ticks.tick().await;
+                diary.recorder.flush();
+                wire.flush();
+                watcher.tick(&snapshot(&diary, &cluster, began));
+            }
+        });
+        task.abort_handle()
+    }
+
+    fn snapshot(&self, began: Instant) -> Snapshot {
+        snapshot(&self.diary, &self.cluster, began)
+    }
+
+    /// Ends the proxies, then the records: a proxy's last word may be evidence.
+    fn close(self) -> io::Result<()> {
+        let Self { cluster, diary, wire, proxies, .. } = self;
+        drop(cluster);
+        drop(proxies);
+        let wire = wire.finish();
+        diary.recorder.finish()?;
+        wire
+    }
+}
+
+fn snapshot(diary: &Diary, cluster: &Cluster, began: Instant) -> Snapshot {
+    Snapshot {
+        phase: diary.phase(),
+        elapsed: began.elapsed(),
+        operations: diary.recorder.progress(),
+        faults: diary.active(),
+        nodes: cluster.lives(),
+    }
+}
+
+/// Clients at a rate begin spread over the interval between two operations.
+fn pace(workload: &Workload, number: u32) -> Option<Pace> {
+    let interval = Duration::from_secs_f64(1.0 / workload.clients.rate?);
+    let offset = interval * number / workload.clients.count.max(1);
+    Some(Pace { interval, offset })
+}
+
+/// Each client's part of the operations, the first ones taking what is left over.
+fn share(workload: &Workload, number: u32) -> Option<u64> {
+    let count = u64::from(workload.clients.count.max(1));
+    let whole = workload.operations?;
+    Some(whole / count + u64::from(u64::from(number) < whole % count))
+}
+
+/// A client that panics is a defect of the harness and must not pass unseen.
+async fn all_done(clients: &mut JoinSet<()>) {
+    while let Some(done) = clients.join_next().await {
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    }
+}
+
+/// Waits for true; for ever if nobody can say it any more.
+async fn turns_true(signal: &mut watch::Receiver<bool>) {
+    if signal.wait_for(|value| *value).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

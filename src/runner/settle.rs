@@ -1,0 +1,101 @@
+//! Waits until the replicas' files come to rest.
+//!
+//! All files identical and unchanged for 300 ms; or nothing changed for 2 s
+//! though they differ; at most a ceiling. A file that is caught in mid-rewrite
+//! differs from its next reading, so it is read again. Judges nothing: whether
+//! differing files are wrong is a checker's word.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::recorded::Rest;
+
+/// How long identical files must not change.
+const CALM: Duration = Duration::from_millis(300);
+/// How long differing files must not change until they are taken as final.
+const RESIGNED: Duration = Duration::from_secs(2);
+/// Between two readings.
+const POLL: Duration = Duration::from_millis(25);
+
+/// Waits for the files, a missing one being a content of its own.
+/// [`Rest::NotReached`] if `interrupted` turned true first.
+pub(super) async fn settle(
+    files: &[PathBuf],
+    ceiling: Duration,
+    mut interrupted: watch::Receiver<bool>,
+) -> Rest {
+    let began = Instant::now();
+    let mut seen = read_all(files);
+    let mut changed = began;
+    loop {
+        let identical = seen.windows(2).all(|pair| pair[0] == pair[1]);
+        match changed.elapsed() {
+            calm if identical && calm >= CALM => return Rest::Settled,
+            calm if calm >= RESIGNED => return Rest::Differing,
+            _ if began.elapsed() >= ceiling => return Rest::Changing,
+            _ => {}
+        }
+        if matches!(tokio::time::timeout(POLL, interrupted.wait_for(|stop| *stop)).await, Ok(Ok(_))) {
+            return Rest::NotReached;
+        }
+        let now = read_all(files);
+        if now != seen {
+            (seen, changed) = (now, Instant::now());
+        }
+    }
+}
+
+fn read_all(files: &[PathBuf]) -> Vec<Option<Vec<u8>>> {
+    files.iter().map(|file| read(file)).collect()
+}
+
+fn read(file: &Path) -> Option<Vec<u8>> {
+    std::fs::read(file).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CEILING: Duration = Duration::from_secs(10);
+
+    fn files(contents: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
+        let dir = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> =
+            (0..contents.len()).map(|number| dir.path().join(number.to_string())).collect();
+        for (path, content) in paths.iter().zip(contents) {
+            std::fs::write(path, content).unwrap();
+        }
+        (dir, paths)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn identical_files_at_rest_are_settled_soon() {
+        let (_dir, paths) = files(&["a 1\n", "a 1\n"]);
+        let (_interrupt, interrupted) = watch::channel(false);
+        let began = Instant::now();
+        assert_eq!(settle(&paths, CEILING, interrupted).await, Rest::Settled);
+        assert!(began.elapsed() < Duration::from_millis(500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn differing_files_get_their_time_and_a_missing_one_differs() {
+        let (dir, mut paths) = files(&["a 1\n", "a 1\n"]);
+        paths.push(dir.path().join("missing"));
+        let (_interrupt, interrupted) = watch::channel(false);
+        let began = Instant::now();
+        assert_eq!(settle(&paths, CEILING, interrupted).await, Rest::Differing);
+        assert!(began.elapsed() >= RESIGNED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_interruption_ends_the_wait() {
+        let (_dir, paths) = files(&["a", "b"]);
+        let (interrupt, interrupted) = watch::channel(false);
+        interrupt.send_replace(true);
+        assert_eq!(settle(&paths, CEILING, interrupted).await, Rest::NotReached);
+    }
+}

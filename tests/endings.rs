@@ -1,0 +1,127 @@
+//! However a run ends, nothing of it is left behind and nothing recorded is lost.
+
+mod support;
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Child;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{Bench, eventually, project};
+
+/// Long enough for a test to interfere; replicas are started through a wrapper
+/// that leaves a process in a session of its own behind.
+fn workload(bench: &Bench) -> std::path::PathBuf {
+    let srv = env!("CARGO_BIN_EXE_srv");
+    let wrapper = bench.path("wrapper.sh");
+    std::fs::write(&wrapper, "#!/bin/sh\nsetsid tail -F \"$2\" & exec \"$1\" \"$2\"\n").unwrap();
+    let command = format!("sh {} {srv} {{data}}", wrapper.display());
+    let text = serde_json::json!({
+        "name": "long", "duration": "10m", "seed": 1,
+        "cluster": { "srv": { "command": command } },
+        "clients": { "count": 4, "rate": 50 },
+    });
+    bench.workload(&text.to_string())
+}
+
+fn signal(harness: &Child, signal: Signal) {
+    kill(Pid::from_raw(harness.id() as i32), signal).unwrap();
+}
+
+/// Some operations have been acknowledged: the run is in full swing.
+fn wait_until_busy(bench: &Bench) {
+    eventually("operations are acknowledged", || {
+        let count = bench.history().matches(r#""type":"ok""#).count();
+        if count > 20 { Ok(()) } else { Err(format!("{count} so far")) }
+    });
+    eventually("the stray processes run", || {
+        let strays = bench.processes().iter().filter(|words| words.contains("tail -F")).count();
+        if strays == 3 { Ok(()) } else { Err(format!("{strays} of 3")) }
+    });
+}
+
+fn killed_harness_leaves_nothing(containment: Option<&str>) {
+    let bench = Bench::new();
+    let workload = workload(&bench);
+    let run_dir = bench.run_dir();
+    let mut command =
+        bench.command(&["run", workload.to_str().unwrap(), "--out", run_dir.to_str().unwrap(), "--quiet"]);
+    if let Some(means) = containment {
+        command.env("RSM_CHECK_CONTAINMENT", means);
+    }
+    let mut harness = command.spawn().unwrap();
+    wait_until_busy(&bench);
+    signal(&harness, Signal::SIGKILL);
+    assert_eq!(harness.wait().unwrap().signal(), Some(9));
+    bench.assert_no_process_is_left();
+    // What was recorded until then can still be judged and drawn.
+    let said = bench.output(&["check", run_dir.to_str().unwrap()]);
+    assert!(matches!(said.exit, Some(3 | 4)), "{said:?}");
+    bench.output(&["report", run_dir.to_str().unwrap()]);
+    assert!(run_dir.join("report.html").is_file());
+}
+
+#[test]
+fn a_killed_harness_leaves_no_process_and_keeps_its_records() {
+    killed_harness_leaves_nothing(None);
+}
+
+#[test]
+fn without_namespaces_a_killed_harness_leaves_no_process_either() {
+    killed_harness_leaves_nothing(Some("mark"));
+}
+
+#[test]
+fn an_interrupted_run_stops_its_children_and_writes_what_it_has() {
+    for asked in [Signal::SIGINT, Signal::SIGTERM] {
+        let bench = Bench::new();
+        let mut harness = bench.start(&workload(&bench));
+        wait_until_busy(&bench);
+        signal(&harness, asked);
+        assert_eq!(harness.wait().unwrap().code(), Some(4));
+        bench.assert_no_process_is_left();
+        for file in ["run.json", "history.jsonl", "report.html", "junit.xml"] {
+            assert!(bench.run_dir().join(file).is_file(), "{file} is missing after {asked}");
+        }
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_harness_at_once() {
+    let bench = Bench::new();
+    let mut harness = bench.start(&workload(&bench));
+    wait_until_busy(&bench);
+    signal(&harness, Signal::SIGINT);
+    // The second may come before the first has been taken; then it is the first.
+    eventually("the harness has ended", || {
+        let _ = kill(Pid::from_raw(harness.id() as i32), Signal::SIGINT);
+        match harness.try_wait().unwrap() {
+            Some(_) => Ok(()),
+            None => Err("it runs".into()),
+        }
+    });
+    bench.assert_no_process_is_left();
+}
+
+#[test]
+fn a_node_that_never_prints_its_port_is_the_surroundings_fault() {
+    let bench = Bench::new();
+    let workload = bench.workload(
+        r#"{"name":"silent","duration":"1s",
+            "cluster":{"srv":{"command":"sh -c 'sleep 1000' {data}","start_ceiling":"300ms"}}}"#,
+    );
+    let said = bench.run(&workload, &[]).exits(4);
+    assert!(said.out.starts_with("infra"), "{}", said.out);
+    said.tells(&["did not print its port within 300ms"]);
+    bench.assert_no_process_is_left();
+}
+
+#[test]
+fn a_run_that_acknowledged_nothing_proves_nothing() {
+    let bench = Bench::new();
+    let coord = r#"python3 -c "import socket,sys; s=socket.socket(); s.bind(('127.0.0.1',0)); s.listen(); print('Listening on port',s.getsockname()[1])
+while True: s.accept()[0].close()" {ports}"#;
+    let more = ["--coord", coord];
+    let said = bench.run(&project("workloads/classic_quiet.json"), &more).exits(3);
+    assert!(said.out.starts_with("undecided"), "{}", said.out);
+}
