@@ -341,3 +341,52 @@ fn closing_a_proxy_resets_its_connections_reports_them_and_frees_its_port() {
     ear.end_of(client.local_addr().unwrap());
     TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
 }
+
+/// Writes `size` bytes in chunks of odd sizes, closes its half, returns what came back.
+fn exchange(mut stream: TcpStream, seed: u8, size: usize) -> (Vec<u8>, Option<ErrorKind>) {
+    let mut writing = stream.try_clone().unwrap();
+    let writer = std::thread::spawn(move || {
+        let bytes = pattern(seed, size);
+        for chunk in bytes.chunks(1 + usize::from(seed) * 37) {
+            writing.write_all(chunk).unwrap();
+        }
+        writing.shutdown(Shutdown::Write).unwrap();
+    });
+    let got = read_all(&mut stream);
+    writer.join().unwrap();
+    got
+}
+
+fn pattern(seed: u8, size: usize) -> Vec<u8> {
+    (0..size).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed)).collect()
+}
+
+#[test]
+fn streams_in_both_directions_arrive_whole_while_delays_come_and_go() {
+    let stage = Stage::open();
+    let sides: Vec<_> = (0..24u8)
+        .flat_map(|number| {
+            let (client, server) = stage.pair();
+            let size = usize::from(number) * 6007;
+            let there = std::thread::spawn(move || exchange(client, number, size));
+            let back = std::thread::spawn(move || exchange(server, number, size));
+            [(number, size, there), (number, size, back)]
+        })
+        .collect();
+    let mut seed = 0;
+    while !sides.iter().all(|(_, _, thread)| thread.is_finished()) {
+        seed += 1;
+        let delay = Delay { mean: Duration::from_millis(seed % 4), jitter: Duration::from_millis(2), seed };
+        stage.proxy.set_delay((seed % 3 > 0).then_some(delay));
+        // Paced by the traffic itself: a few messages under each setting.
+        let enough = stage.proxy.messages() + 20;
+        wait_until("traffic", || {
+            stage.proxy.messages() >= enough || sides.iter().all(|(_, _, thread)| thread.is_finished())
+        });
+    }
+    for (number, size, thread) in sides {
+        let (bytes, end) = thread.join().unwrap();
+        assert_eq!(end, None);
+        assert!(bytes == pattern(number, size), "connection {number}: {} of {size} bytes", bytes.len());
+    }
+}

@@ -1,7 +1,9 @@
 //! Drives operations; one file per protocol.
 //!
-//!     driver   a client's logical thread: pace, back-off, numbers, stop
-//!     bank     one request of the bank's protocol on one connection
+//! ```text
+//! driver   a client's logical thread: pace, back-off, numbers, stop
+//! bank     one request of the bank's protocol on one connection
+//! ```
 //!
 //! A client tells its [`Journal`] what it is about to ask and what it was told.
 //! Must not know who keeps the journal, nor that a proxy stands in between.

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io;
 use std::net::SocketAddrV4;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
@@ -73,22 +73,24 @@ impl Recorder {
     /// Starts a history at `path`, which must not exist.
     ///
     /// # Errors
-    /// The file cannot be created.
+    /// The file cannot be created, or the thread that writes it.
     pub fn create(path: &Path, clock: RunClock) -> io::Result<Self> {
-        Ok(Self::new(File::create_new(path)?, clock))
+        Self::new(File::create_new(path)?, clock)
     }
 
     /// Starts a history in an open file.
-    pub fn new(file: File, clock: RunClock) -> Self {
-        let order =
-            Order { index: 0, sink: Sink::new(file), deliveries: Deliveries::default(), meter: Meter::new() };
-        let shared = Shared {
-            clock,
-            order: Mutex::new(order),
-            acknowledged: watch::Sender::new(0),
-            failed: watch::Sender::new(None),
-        };
-        Self { shared: Arc::new(shared) }
+    ///
+    /// # Errors
+    /// No thread to write it.
+    pub fn new(file: File, clock: RunClock) -> io::Result<Self> {
+        let failed = watch::Sender::new(None);
+        let tell = failed.clone();
+        let sink = Sink::new(file, move |error| {
+            tell.send_replace(Some(error.to_string()));
+        })?;
+        let order = Order { index: 0, sink, deliveries: Deliveries::default(), meter: Meter::new() };
+        let shared = Shared { clock, order: Mutex::new(order), acknowledged: watch::Sender::new(0), failed };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Just before a fault is applied.
@@ -141,71 +143,61 @@ impl Recorder {
 
     /// Counts and latencies so far.
     pub fn progress(&self) -> Progress {
-        lock(&self.shared.order).meter.snapshot(self.shared.clock.now())
+        self.order().meter.snapshot(self.shared.clock.now())
     }
 
-    /// Hands everything to the kernel. Called at least every 100 ms, so that a
-    /// killed harness leaves what it had.
+    /// Sends all lines on their way to the file without waiting for them. Called
+    /// at least every 100 ms, so that a killed harness leaves what it had.
     pub fn flush(&self) {
-        self.with_order(|order| order.sink.flush());
+        self.order().sink.hand_over();
     }
 
-    /// Ends the history.
+    /// Waits until all lines so far are in the file (with the kernel; not synced).
     ///
     /// # Errors
     /// What kept the history from being written whole.
     pub fn finish(&self) -> io::Result<()> {
-        self.flush();
-        lock(&self.shared.order).sink.result()
+        let mark = self.order().sink.mark();
+        mark.wait()
     }
 
     fn fault(&self, fault: FaultLine<'_>, edge: Edge, held: Option<bool>, error: Option<&str>) {
-        self.with_order(|order| {
-            let acknowledged = order.meter.acknowledged_count();
-            let place = Place { acknowledged, messages: fault.messages };
-            order.write(self.shared.clock.now(), |line| Line {
-                process: Writer::Harness(Part::Nemesis),
-                f: fault.kind.name(),
-                value: Value::Nodes(fault.nodes),
-                error,
-                fault: Some(FaultFields { fault: fault.id, edge, held, place: &place }),
-                ..line
-            });
+        let mut order = self.order();
+        let acknowledged = order.meter.acknowledged_count();
+        let place = Place { acknowledged, messages: fault.messages };
+        order.write(self.shared.clock.now(), |line| Line {
+            process: Writer::Harness(Part::Nemesis),
+            f: fault.kind.name(),
+            value: Value::Nodes(fault.nodes),
+            error,
+            fault: Some(FaultFields { fault: fault.id, edge, held, place: &place }),
+            ..line
         });
     }
 
     fn cluster(&self, f: &str, value: Value<'_>, asked: Option<bool>, error: Option<&str>) {
-        self.with_order(|order| {
-            order.write(self.shared.clock.now(), |line| Line { f, value, asked, error, ..line });
-        });
+        self.order().write(self.shared.clock.now(), |line| Line { f, value, asked, error, ..line });
     }
 
-    /// Does something in order, and passes on if writing failed.
-    fn with_order<T>(&self, act: impl FnOnce(&mut Order) -> T) -> T {
-        let mut order = lock(&self.shared.order);
-        let done = act(&mut order);
-        if let Some(error) = order.sink.fresh_error() {
-            self.shared.failed.send_replace(Some(error));
-        }
-        done
+    fn order(&self) -> MutexGuard<'_, Order> {
+        lock(&self.shared.order)
     }
 }
 
 impl Journal for Recorder {
     fn invoke(&self, process: u64, transfer: Transfer) -> Invocation {
-        self.with_order(|order| {
-            let invoked = self.shared.clock.now();
-            let index = order.write(invoked, |line| Line {
-                process: Writer::Client(process),
-                kind: Kind::Invoke,
-                f: f::TRANSFER,
-                value: Value::Transfer(&transfer),
-                ..line
-            });
-            order.meter.invoked();
-            let source = order.deliveries.begin(index);
-            Invocation { index, process, transfer, invoked, source }
-        })
+        let mut order = self.order();
+        let invoked = self.shared.clock.now();
+        let index = order.write(invoked, |line| Line {
+            process: Writer::Client(process),
+            kind: Kind::Invoke,
+            f: f::TRANSFER,
+            value: Value::Transfer(&transfer),
+            ..line
+        });
+        order.meter.invoked();
+        let source = order.deliveries.begin(index);
+        Invocation { index, process, transfer, invoked, source }
     }
 
     fn complete(
@@ -217,12 +209,11 @@ impl Journal for Recorder {
         let outcome = result.as_ref().map_or_else(Reason::outcome, |_| Outcome::Ok);
         let end = end_of(&result, local);
         let source = invocation.source;
-        let acknowledged = self.with_order(|order| {
-            let acknowledged = order.complete(self.shared.clock.now(), invocation, result, outcome);
-            let harmless = order.deliveries.ended(source, end);
-            order.evidence(self.shared.clock, harmless);
-            acknowledged
-        });
+        let mut order = self.order();
+        let acknowledged = order.complete(self.shared.clock.now(), invocation, result, outcome);
+        let harmless = order.deliveries.ended(source, end);
+        order.evidence(self.shared.clock, harmless);
+        drop(order);
         if outcome == Outcome::Ok {
             // Outside the lock: two clients may come here in either order.
             self.shared.acknowledged.send_if_modified(|known| {
@@ -237,10 +228,9 @@ impl Journal for Recorder {
 impl Tap for Recorder {
     fn closed(&self, closed: &Closed) {
         if closed.link == Link::ClientsCoord {
-            self.with_order(|order| {
-                let harmless = order.deliveries.closed(closed.client, closed.delivered);
-                order.evidence(self.shared.clock, harmless);
-            });
+            let mut order = self.order();
+            let harmless = order.deliveries.closed(closed.client, closed.delivered);
+            order.evidence(self.shared.clock, harmless);
         }
     }
 }

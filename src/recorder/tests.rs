@@ -118,11 +118,11 @@ fn faults_and_the_cluster_tell_their_places() {
 #[test]
 fn a_full_disk_is_told_once_and_kept_for_the_end() {
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let recorder = Recorder::new(full, RunClock::start());
+    let recorder = Recorder::new(full, RunClock::start()).unwrap();
     let failed = recorder.failed();
     assert_eq!(*failed.borrow(), None);
     recorder.phase(Phase::Setup);
-    recorder.flush();
+    assert_eq!(recorder.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
     assert!(failed.borrow().as_deref().unwrap().contains("No space"));
     recorder.phase(Phase::Heal);
     assert_eq!(recorder.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Mutex;
 
-use super::sink::Sink;
+use super::sink::{Mark, Sink};
 use crate::cluster::proxy::{Message, Tap};
 use crate::sync::lock;
 
@@ -35,16 +35,17 @@ impl WireRecord {
     /// Starts a record at `path`, which must not exist; at most about `limit` bytes.
     ///
     /// # Errors
-    /// The file cannot be created.
+    /// The file cannot be created, or the thread that writes it.
     pub fn create(path: &Path, limit: u64) -> io::Result<Self> {
-        let sink = Sink::new(File::create_new(path)?);
+        // `finish` tells of errors; the record is no reason to end a run.
+        let sink = Sink::new(File::create_new(path)?, |_| ())?;
         let state = State { sink, written: 0, left_out: 0, finished: false };
         Ok(Self { state: Mutex::new(state), limit })
     }
 
-    /// Hands everything to the kernel.
+    /// Sends all lines on their way to the file without waiting for them.
     pub fn flush(&self) {
-        lock(&self.state).sink.flush();
+        lock(&self.state).sink.hand_over();
     }
 
     /// Ends the record: if messages were left out, its last line says how many,
@@ -53,7 +54,8 @@ impl WireRecord {
     /// # Errors
     /// What kept the record from being written.
     pub fn finish(&self) -> io::Result<()> {
-        lock(&self.state).finish(self.limit)
+        let mark = lock(&self.state).finish(self.limit);
+        mark.wait()
     }
 }
 
@@ -73,14 +75,13 @@ impl Tap for WireRecord {
 }
 
 impl State {
-    fn finish(&mut self, limit: u64) -> io::Result<()> {
+    fn finish(&mut self, limit: u64) -> Mark {
         if !self.finished && self.left_out > 0 {
             let left_out = self.left_out;
             self.sink.line(0, |out| write!(out, r#"{{"left_out":{left_out},"limit":{limit}}}"#));
         }
         self.finished = true;
-        self.sink.flush();
-        self.sink.result()
+        self.sink.mark()
     }
 }
 

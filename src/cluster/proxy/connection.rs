@@ -82,9 +82,11 @@ impl Relay<'_> {
     ) -> Poll<()> {
         loop {
             let before = (self.client.is_broken(), self.server.is_broken());
-            self.to_server.poll(cx, self.client, self.server, self.ticket);
+            let last = self.to_client.state == State::Finished;
+            self.to_server.poll(cx, self.client, self.server, self.ticket, last);
             self.closed_first |= self.to_server.state == State::Finished && !self.to_client.source_ended;
-            self.to_client.poll(cx, self.server, self.client, self.ticket);
+            let last = self.to_server.state == State::Finished;
+            self.to_client.poll(cx, self.server, self.client, self.ticket, last);
             if self.has_ended() {
                 return Poll::Ready(());
             }

@@ -1,9 +1,11 @@
 //! One faultable proxy per link, transparent until a fault is asked for.
 //!
-//!     gate        the port: open, or refused by the kernel
-//!     acceptor    turns connections into tasks        connection   one of them
-//!     pipe        one direction: queue, order         policy       where faults enter
-//!     sources     addresses towards the target        tap          what is reported
+//! ```text
+//! gate        the port: open, or refused by the kernel
+//! acceptor    turns connections into tasks        connection   one of them
+//! pipe        one direction: queue, order         policy       where faults enter
+//! sources     addresses towards the target        tap          what is reported
+//! ```
 //!
 //! While its target is down a proxy refuses; FIN, reset and half-close pass
 //! unchanged; a direction that lost a byte never carries another. Must not know

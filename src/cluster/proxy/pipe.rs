@@ -92,14 +92,15 @@ impl Pipe {
         }
     }
 
-    /// Moves what can be moved; afterwards every reason to move more will wake the task.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, from: &End, to: &End, ticket: &Ticket) {
+    /// Moves what can be moved; afterwards every reason to move more will wake the
+    /// task. `last`: the other direction has finished.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, from: &End, to: &End, ticket: &Ticket, last: bool) {
         for _ in 0..TURN {
             if self.state != State::Open || self.abandon_if_gone(to, ticket) {
                 return;
             }
             self.note_broken_source(from, ticket);
-            let released = self.poll_release(cx, to, ticket);
+            let released = self.poll_release(cx, to, ticket, last);
             let read = self.poll_read(cx, from, to, ticket);
             if released.is_pending() && read.is_pending() {
                 return;
@@ -199,7 +200,7 @@ impl Pipe {
     }
 
     /// Ready if something moved.
-    fn poll_release(&mut self, cx: &mut Context<'_>, to: &End, ticket: &Ticket) -> Poll<()> {
+    fn poll_release(&mut self, cx: &mut Context<'_>, to: &End, ticket: &Ticket, last: bool) -> Poll<()> {
         let Some(front) = self.queue.front_mut() else { return Poll::Pending };
         if let Some(pass) = front.pass {
             ready!(poll_due(cx, &mut self.timer, pass.due));
@@ -219,6 +220,8 @@ impl Pipe {
                     return Poll::Ready(());
                 }
             },
+            // The connection is closed next, which sends the FIN by itself.
+            Item::Fin if last => self.state = State::Finished,
             Item::Fin => self.pass_fin(to),
             Item::Reset => self.state = State::Reset,
         }

@@ -27,7 +27,7 @@ pub struct Delay {
     pub seed: u64,
 }
 
-/// What a delay achieved since it was last set.
+/// What a delay achieved since it was last set. A FIN or a reset counts as a chunk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DelayReport {
     /// Chunks that were delayed and have gone on.

@@ -22,6 +22,7 @@ pub(super) struct Shared {
     pub(super) sources: Sources,
     policies: [Policy; 2],
     messages: [AtomicU64; 2],
+    numbers: AtomicU64,
     connections: AtomicU64,
 }
 
@@ -35,6 +36,7 @@ impl Shared {
             sources: Sources::new(),
             policies: Direction::BOTH.map(Policy::new),
             messages: Default::default(),
+            numbers: AtomicU64::new(0),
             connections: AtomicU64::new(0),
         }
     }
@@ -57,8 +59,8 @@ impl Shared {
         chunk: &[u8],
         received: u64,
     ) {
-        let before = self.messages[direction as usize].fetch_add(1, Ordering::Relaxed);
-        let number = before + 1 + self.messages[1 - direction as usize].load(Ordering::Relaxed);
+        self.messages[direction as usize].fetch_add(1, Ordering::Relaxed);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         self.tap.message(&Message {
             link: self.link,
             connection: ticket.connection,
