@@ -33,7 +33,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ),
     ("checker", &["op", "fault", "verdict", "history", "workload", "recorded"]),
     ("record", &["op", "fault", "verdict", "history", "workload", "recorded", "checker"]),
-    ("run_dir", &["fault", "history", "workload", "recorded", "record"]),
+    ("run_dir", &["fault", "history", "recorded", "record"]),
     (
         "report",
         &["op", "fault", "verdict", "history", "workload", "recorded", "checker", "record", "run_dir"],
@@ -50,7 +50,7 @@ const WALLS: &[(&str, &[&str])] = &[
 /// Modules that must be plain computation, and what they must not name.
 const PURE: &[&str] = &["op", "fault", "verdict", "history/line.rs", "plan", "checker"];
 const WORLD: &[&str] =
-    &["tokio", "nix::", "libc::", "socket2", "std::fs", "std::net", "std::process", "std::thread"];
+    &["tokio", "nix::", "libc::", "socket2", "std::fs", "std::net", "std::process::Command", "std::thread"];
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
@@ -124,14 +124,12 @@ fn no_module_uses_one_that_it_must_not_know() {
 #[test]
 fn every_allowed_arrow_exists_so_that_the_walls_stay_tight() {
     let arrows = arrows();
-    for (name, allowed) in WALLS {
-        for wanted in *allowed {
-            assert!(
-                arrows[name].contains(*wanted),
-                "`{name}` no longer uses `{wanted}`: take the arrow away"
-            );
-        }
-    }
+    let unused = |(name, allowed): &(&'static str, &[&'static str])| -> Vec<String> {
+        let gone = allowed.iter().filter(|wanted| !arrows[name].contains(**wanted));
+        gone.map(|wanted| format!("{name} -> {wanted}")).collect()
+    };
+    let unused: Vec<String> = WALLS.iter().flat_map(unused).collect();
+    assert!(unused.is_empty(), "no longer used, take them away: {unused:?}");
 }
 
 #[test]

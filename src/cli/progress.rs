@@ -102,11 +102,11 @@ impl Display for Plain {
     fn finish(&self) {}
 }
 
-/// `faulty 3.2 s: 1600 ok, 3 fail, 2 unknown, 812/s, p50 1.2 ms, p99 8.0 ms`
+/// `faulty 3.2 s: 1600 ok, 3 fail, 2 indeterminate, 812/s, p50 1.2 ms, p99 8.0 ms`
 fn counts(snapshot: &Snapshot) -> String {
     let operations = &snapshot.operations;
     format!(
-        "{} {:.1} s: {} ok, {} fail, {} unknown, {:.0}/s, p50 {}, p99 {}",
+        "{} {:.1} s: {} ok, {} fail, {} indeterminate, {:.0}/s, p50 {}, p99 {}",
         snapshot.phase.name(),
         snapshot.elapsed.as_secs_f64(),
         operations.ok,

@@ -167,8 +167,9 @@ fn carry_out(
     dir: &RunDir,
     display: Arc<dyn Display>,
 ) -> Result<Ended, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // Clients on this thread, proxies on another, records on theirs: measured, more
+    // threads are slower (docs/benchmarks-harness.md).
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|why| Failure::infra(format!("no event loop can be started: {why}")))?;

@@ -197,7 +197,7 @@ impl NodeProcess {
     pub async fn start(&self) -> Result<(), StartError> {
         let mut slot = self.running.lock().await;
         self.advance(&[Life::Down], Life::Starting, "started")?;
-        let (running, port, last) = match self.spawn() {
+        let (running, port, last) = match self.spawn().await {
             Ok(spawned) => spawned,
             Err(why) => {
                 *lock(&self.life) = Life::Down;
@@ -226,7 +226,7 @@ impl NodeProcess {
         Ok(())
     }
 
-    fn spawn(&self) -> io::Result<(Running, watch::Receiver<Option<u16>>, LastLines)> {
+    async fn spawn(&self) -> io::Result<(Running, watch::Receiver<Option<u16>>, LastLines)> {
         let (ours, theirs) = Terminal::open()?.split();
         let last = LastLines::default();
         let (listener, port) = Listener::new(self.setup.ready.clone(), &self.setup.log, last.clone())?;
@@ -237,7 +237,9 @@ impl NodeProcess {
             .stdin(Stdio::null())
             .stderr(Stdio::from(theirs.try_clone()?))
             .stdout(Stdio::from(theirs));
-        let (child, contained) = containment::spawn(command)?;
+        let spawned = blocking(move || containment::spawn(command)).await;
+        let (child, contained) =
+            spawned.ok_or_else(|| io::Error::other("the start of a node panicked"))??;
         self.setup.watcher.started(self.node());
         let heard = tokio::spawn(listener.run(ours));
         let (contained, asked) = (Arc::new(contained), Arc::new(AtomicBool::new(false)));

@@ -1,6 +1,8 @@
 //! One run, from an empty directory to recorded evidence.
 //!
-//!     setup -> faulty -> heal -> settle -> collect
+//! ```text
+//! setup -> faulty -> heal -> settle -> collect
+//! ```
 //!
 //! The runner owns the order of phases and nothing else: nodes are the cluster's,
 //! operations the clients', faults the nemesis', the order of events the

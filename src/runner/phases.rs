@@ -100,7 +100,8 @@ impl Stage {
     }
 
     async fn play(self, order: &Order) -> Ended {
-        let ticker = self.ticker(order);
+        let began = Instant::now();
+        let ticker = self.ticker(order, began);
         let (how, rest) = match self.act(order).await {
             Ok(rest) => (How::Finished, rest),
             Err(how) => (how, Rest::NotReached),
@@ -108,7 +109,7 @@ impl Stage {
         self.diary.enter(Phase::Collect);
         let stubborn = self.cluster.stop(order.plan.workload.budgets.stop.0).await;
         ticker.abort();
-        order.watcher.tick(&self.snapshot(Instant::now()));
+        order.watcher.tick(&snapshot(&self.diary, &self.cluster, began));
         let how =
             self.close().err().map_or(how, |why| How::Infra(format!("the history cannot be written: {why}")));
         Ended { how, rest, stubborn }
@@ -221,9 +222,9 @@ impl Stage {
     }
 
     /// Flushes the records and shows the run to its watcher, several times a second.
-    fn ticker(&self, order: &Order) -> AbortHandle {
+    fn ticker(&self, order: &Order, began: Instant) -> AbortHandle {
         let (diary, wire, cluster) = (self.diary.clone(), self.wire.clone(), self.cluster.clone());
-        let (watcher, began) = (order.watcher.clone(), Instant::now());
+        let watcher = order.watcher.clone();
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(TICK);
             loop {
@@ -234,10 +235,6 @@ impl Stage {
             }
         });
         task.abort_handle()
-    }
-
-    fn snapshot(&self, began: Instant) -> Snapshot {
-        snapshot(&self.diary, &self.cluster, began)
     }
 
     /// Ends the proxies, then the records: a proxy's last word may be evidence.

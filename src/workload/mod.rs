@@ -1,7 +1,7 @@
 //! The workload file as written: what a user asks for, and nothing else.
 //!
 //! Typed with serde, described by the JSON Schema that `rsm-check schema` prints.
-//! [`load`] reads it and refuses what is wrong with the place in the file
+//! [`load()`] reads it and refuses what is wrong with the place in the file
 //! ([`error`]); what the fields mean together is judged in [`validate`]. Must not
 //! know what the plan draws from it, nor how anything is carried out.
 

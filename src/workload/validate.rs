@@ -206,13 +206,11 @@ fn fault(workload: &Workload, rule: &FaultRule, field: &str) -> Rule {
             "found 0; accepted: at least 1, the first acknowledged operation",
         );
     }
-    if let (Some(at), Some(duration)) = (rule.at, workload.duration) {
-        if at >= duration {
-            return refuse(
-                format!("{field}.at"),
-                format!("found {at}, but clients run for {duration}; accepted: earlier"),
-            );
-        }
+    if let (Some(at), Some(duration)) = (rule.at, workload.duration)
+        && at >= duration
+    {
+        let message = format!("found {at}, but clients run for {duration}; accepted: earlier");
+        return refuse(format!("{field}.at"), message);
     }
     positive(&format!("{field}.for"), rule.lasts)?;
     target(workload, &rule.target, field)?;
