@@ -7,9 +7,11 @@
 //!
 //! What is fair, and therefore demanded:
 //! - a node is unhindered from its `ready` until its exit, and under no fault of
-//!   any kind. A delay counts as a hindrance of the node at the far end of the
-//!   link, however small it is: how much delay a system bears is not this
-//!   check's to say;
+//!   any kind but a bearable delay. A delay is bearable if [`CROSSINGS`] times the
+//!   greatest latency that the workload's rules allow fits into both the clients'
+//!   deadline and the window: a request crosses two links there and back, and a
+//!   careful protocol may need a second round. A longer one hinders the node at
+//!   the far end of its link;
 //! - the majority is the same throughout a window. Replicas that take turns in
 //!   failing leave a majority up at every instant and yet allow no progress;
 //! - the clock of a window starts when a client invokes something within it.
@@ -23,13 +25,18 @@
 //! Does not verify latency or throughput, nor service while a majority is
 //! hindered, nor windows in which no client asked.
 
-use super::node_life::{Interval, hindered, phase_begin, seconds, up_at};
+use std::time::Duration;
+
+use super::node_life::{Interval, hindered_by, phase_begin, seconds, up_at};
 use super::{count, list};
-use crate::fault::Node;
-use crate::history::{History, Operation, Phase};
+use crate::fault::{FaultKind, Node};
+use crate::history::{FaultSpan, History, Operation, Phase};
 use crate::op::Outcome;
 use crate::recorded::Recorded;
 use crate::verdict::{CheckName, CheckResult};
+
+/// How often a delay is paid for one request, at most, by a system that is right.
+pub const CROSSINGS: u32 = 8;
 
 /// Looks for windows without service, and for the probe after the heal.
 pub fn check(recorded: &Recorded) -> CheckResult {
@@ -68,6 +75,8 @@ fn unblamed(stretches: &[Stretch], window: u64, probe: Probe) -> CheckResult {
     match (probe, long) {
         (Probe::NotDemanded(why), 0) => CheckResult::skipped(name, format!("{windows}, and {why}")),
         (Probe::NotDemanded(why), _) => CheckResult::pass(name, format!("{windows}; no probe: {why}")),
+        (_, 0) => CheckResult::pass(name, format!("the probe after the heal was acknowledged; {windows}"))
+            .with_details([format!("{windows}, so only the probe was tested")]),
         (_, _) => CheckResult::pass(name, format!("{windows}; the probe after the heal was acknowledged")),
     }
 }
@@ -82,7 +91,8 @@ struct Stretch {
 /// Every maximal stretch within `bounds`. Each begins where a hindrance ends.
 fn stretches(recorded: &Recorded, bounds: Interval) -> Vec<Stretch> {
     let replicas: Vec<Node> = (1..=recorded.workload.cluster.replicas).map(Node::Srv).collect();
-    let of = |node: Node| (node, hindered(&recorded.history, node));
+    let counts: fn(&FaultSpan) -> bool = if bearable(recorded) { not_delay } else { |_| true };
+    let of = |node: Node| (node, hindered_by(&recorded.history, node, counts));
     let lives: Vec<_> = replicas.into_iter().map(of).collect();
     let (_, coord) = of(Node::Coord);
     let ends = lives.iter().map(|(_, spans)| spans).chain([&coord]).flatten().map(|span| span.end);
@@ -91,6 +101,22 @@ fn stretches(recorded: &Recorded, bounds: Interval) -> Vec<Stretch> {
     begins.sort_unstable();
     begins.dedup();
     begins.into_iter().filter_map(|begin| stretch_from(begin, bounds.end, &lives, &coord)).collect()
+}
+
+fn not_delay(fault: &FaultSpan) -> bool {
+    fault.kind != FaultKind::Delay
+}
+
+/// Whether every delay of this workload is bearable.
+fn bearable(recorded: &Recorded) -> bool {
+    let workload = &recorded.workload;
+    let least = workload.clients.deadline.0.min(workload.checks.available_window.0);
+    let mut delays = workload.nemesis.iter().filter(|rule| rule.fault == FaultKind::Delay);
+    delays.all(|rule| {
+        let worst =
+            rule.latency.map_or(least, |span| span.0) + rule.jitter.map_or(Duration::ZERO, |span| span.0);
+        worst.saturating_mul(CROSSINGS) <= least
+    })
 }
 
 fn stretch_from(
@@ -207,7 +233,6 @@ fn down_majority(recorded: &Recorded, time: u64) -> Option<String> {
 mod tests {
     use super::*;
     use crate::checker::testing::*;
-    use crate::fault::FaultKind;
     use crate::verdict::Verdict;
 
     /// Acknowledged transfers of 0, a second each, at these seconds.
@@ -307,6 +332,18 @@ mod tests {
         let slow =
             fault.exit(4 * S, Node::Coord, true, "").started(5 * S, Node::Coord).ready(12 * S, Node::Coord);
         judged(healed(served(refused(served(slow, 1..4), 4..12), 12..20)), Some(Verdict::Pass), "");
+    }
+
+    #[test]
+    fn a_small_delay_is_no_excuse_and_a_great_one_is() {
+        let of = |latency: &str| {
+            let slow = served(begin(), 1..4).fault(4 * S, Some(12 * S), FaultKind::Delay, &[Node::Coord]);
+            let rule = format!(r#"{{"fault":"delay","target":"coord","every":"1s","latency":"{latency}"}}"#);
+            let text = format!(r#"{{"name":"x","duration":"20s","nemesis":[{rule}]}}"#);
+            check(&healed(served(refused(slow, 4..12), 12..20)).recorded(&text, &[])).verdict
+        };
+        assert_eq!(of("250ms"), Some(Verdict::Violation), "eight times fit into the deadline of 2 s");
+        assert_eq!(of("251ms"), Some(Verdict::Pass));
     }
 
     #[test]

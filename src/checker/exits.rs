@@ -43,7 +43,7 @@ fn exits(history: &History) -> Vec<(String, Vec<String>)> {
 
 fn sentence(history: &History, event: &ClusterEvent) -> Option<(String, Vec<String>)> {
     let ClusterWhat::Exit { node, asked: false, status } = &event.what else { return None };
-    let mut lines = status.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    let mut lines = status.lines().map(str::trim).filter(|line| !line.is_empty());
     let status = lines.next().unwrap_or("no status");
     let (at, acknowledged) = (seconds(event.time), acknowledged_until(history, event.time));
     let during = during(history, event.time);

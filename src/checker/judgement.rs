@@ -79,6 +79,7 @@ pub fn judge(recorded: &Recorded, engine: &dyn Linearizer) -> Judgement {
         catch_unwind(AssertUnwindSafe(|| refused_share::of(recorded, order.as_deref()))).ok().flatten();
     let mut notes = recorded.history.warnings.clone();
     notes.extend(refused.map(RefusedShare::sentence));
+    notes.extend(half_tested(&checks));
     Judgement { verdict, not_tested: not_tested(&checks), checks, notes, refused, reason }
 }
 
@@ -144,6 +145,14 @@ fn unfinished(recorded: &Recorded) -> Option<String> {
 fn not_tested(checks: &[CheckResult]) -> Vec<String> {
     let skipped = checks.iter().filter(|check| check.verdict.is_none());
     skipped.map(|check| format!("{}, {}", check.name, check.message)).collect()
+}
+
+/// A pass of `available` that no window without faults stands behind.
+fn half_tested(checks: &[CheckResult]) -> Option<String> {
+    let available =
+        |check: &&CheckResult| check.name == CheckName::Available && check.verdict == Some(Verdict::Pass);
+    let detail = checks.iter().find(available)?.details.first()?;
+    Some(format!("available: {detail}"))
 }
 
 impl Judgement {

@@ -4,7 +4,7 @@
 //! are half open. A node of which the history says nothing counts as up.
 
 use crate::fault::Node;
-use crate::history::{ClusterEvent, ClusterWhat, History, Operation, Phase};
+use crate::history::{ClusterEvent, ClusterWhat, FaultSpan, History, Operation, Phase};
 
 /// A stretch of the run, from `begin` up to but not including `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +50,12 @@ pub fn down(history: &History, node: Node) -> Vec<Interval> {
 
 /// When the node was down or named by any fault: merged, in order.
 pub fn hindered(history: &History, node: Node) -> Vec<Interval> {
-    let faults = history.faults.iter().filter(|fault| fault.nodes.contains(&node));
+    hindered_by(history, node, |_| true)
+}
+
+/// When the node was down or named by a fault that counts: merged, in order.
+pub fn hindered_by(history: &History, node: Node, counts: impl Fn(&FaultSpan) -> bool) -> Vec<Interval> {
+    let faults = history.faults.iter().filter(|fault| fault.nodes.contains(&node) && counts(fault));
     let mut spans: Vec<Interval> = faults
         .map(|fault| Interval { begin: fault.begin, end: fault.end.unwrap_or(u64::MAX) })
         .chain(down(history, node))
