@@ -34,10 +34,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("checker", &["op", "fault", "verdict", "history", "workload", "recorded"]),
     ("record", &["op", "fault", "verdict", "history", "workload", "recorded", "checker"]),
     ("run_dir", &["fault", "history", "recorded", "record"]),
-    (
-        "report",
-        &["op", "fault", "verdict", "history", "workload", "recorded", "checker", "record", "run_dir"],
-    ),
+    ("report", &["op", "fault", "verdict", "history", "recorded", "checker", "record", "run_dir"]),
     (
         "cli",
         &[
