@@ -197,7 +197,8 @@ enum Probe {
 /// and the coordinator were up when the phase ended.
 fn probe(recorded: &Recorded, heal: u64) -> Probe {
     let history = &recorded.history;
-    let end = phase_begin(history, Phase::Settle).unwrap_or(history.end);
+    let settle = phase_begin(history, Phase::Settle);
+    let end = settle.unwrap_or(history.end);
     let probes: Vec<&Operation> =
         history.operations.iter().filter(|operation| operation.invoked >= heal).collect();
     if probes.iter().any(|operation| operation.outcome() == Outcome::Ok) {
@@ -205,6 +206,9 @@ fn probe(recorded: &Recorded, heal: u64) -> Probe {
     }
     if let Some(why) = down_majority(recorded, end.saturating_sub(1)) {
         return Probe::NotDemanded(why);
+    }
+    if settle.is_none() {
+        return Probe::NotDemanded("the run ended while it was still probing".into());
     }
     match probes.last() {
         None => Probe::NotDemanded("no probe was sent after the heal".into()),
@@ -353,5 +357,11 @@ mod tests {
         judged(deaf, Some(Verdict::Violation), "none of 4 probes was acknowledged until 25.00 s");
         let gone = served(begin(), 1..4).exit(4 * S, Node::Coord, false, "").phase(5 * S, Phase::Heal);
         judged(refused(gone, 5..8), None, "coord was down after the heal");
+    }
+
+    #[test]
+    fn a_probe_that_an_interruption_cut_short_blames_nobody() {
+        let cut = served(begin(), 1..4).phase(4 * S, Phase::Heal).pending(4 * S, ("a", "b", 0));
+        judged(cut.phase(5 * S, Phase::Collect), None, "while it was still probing");
     }
 }
