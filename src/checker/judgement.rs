@@ -7,7 +7,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::refused_share::RefusedShare;
-use super::{assumptions, available, conserved, exits, overdraft, protocol, refused_share, replicas};
+use super::{
+    assumptions, available, conserved, exits, final_files, list, overdraft, protocol, refused_share, replicas,
+};
 use crate::recorded::{Recorded, ReplicaFile, RunState};
 use crate::verdict::{CheckName, CheckResult, Verdict, merge};
 
@@ -51,7 +53,7 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// One per check, in the order of [`CheckName::ALL`].
     pub checks: Vec<CheckResult>,
-    /// Checks that were not made, each with its reason.
+    /// Checks that were not made and files that were not compared, with the reason.
     pub not_tested: Vec<String>,
     /// What a reader should know and what changes no verdict.
     pub notes: Vec<String>,
@@ -80,7 +82,8 @@ pub fn judge(recorded: &Recorded, engine: &dyn Linearizer) -> Judgement {
     let mut notes = recorded.history.warnings.clone();
     notes.extend(refused.map(RefusedShare::sentence));
     notes.extend(half_tested(&checks));
-    Judgement { verdict, not_tested: not_tested(&checks), checks, notes, refused, reason }
+    let not_tested = not_tested(recorded, &checks);
+    Judgement { verdict, not_tested, checks, notes, refused, reason }
 }
 
 /// Why a check is not wanted.
@@ -142,9 +145,13 @@ fn unfinished(recorded: &Recorded) -> Option<String> {
     Some(recorded.reason.clone().unwrap_or_else(|| default.into()))
 }
 
-fn not_tested(checks: &[CheckResult]) -> Vec<String> {
+/// Skipped checks, and files that no check could look at.
+fn not_tested(recorded: &Recorded, checks: &[CheckResult]) -> Vec<String> {
     let skipped = checks.iter().filter(|check| check.verdict.is_none());
-    skipped.map(|check| format!("{}, {}", check.name, check.message)).collect()
+    let skipped = skipped.map(|check| format!("{}, {}", check.name, check.message));
+    let down = final_files(recorded).left_out;
+    let down = (!down.is_empty()).then(|| format!("the data of {}, down at the end", list(&down)));
+    skipped.chain(down).collect()
 }
 
 /// A pass of `available` that no window without faults stands behind.
@@ -225,6 +232,20 @@ mod tests {
     fn what_was_not_made_is_named_in_the_verdict_line() {
         let line = judge(&quiet(QUIET), &Says(passes)).line();
         assert_eq!(line, "pass (not tested: available, switched off in the workload)");
+    }
+
+    #[test]
+    fn a_file_that_was_not_compared_is_named_in_the_verdict_line() {
+        let noted = r#"{"name":"q","duration":"1s","checks":{"available":false,"unrequested_exit":"note"}}"#;
+        let mut recorded = quiet(noted);
+        let what = crate::history::ClusterWhat::Exit {
+            node: crate::fault::Node::Srv(2),
+            asked: false,
+            status: "exit status 1".into(),
+        };
+        recorded.history.cluster.push(crate::history::ClusterEvent { time: 5, what });
+        let line = judge(&recorded, &Says(passes)).line();
+        assert!(line.starts_with("pass") && line.ends_with("the data of srv-2, down at the end)"), "{line}");
     }
 
     #[test]
