@@ -5,12 +5,15 @@
 //! differs from its next reading, so it is read again. Judges nothing: whether
 //! differing files are wrong is a checker's word.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::history::data_file::MAX_DATA_FILE;
 use crate::recorded::Rest;
 
 /// How long identical files must not change.
@@ -52,8 +55,13 @@ fn read_all(files: &[PathBuf]) -> Vec<Option<Vec<u8>>> {
     files.iter().map(|file| read(file)).collect()
 }
 
-fn read(file: &Path) -> Option<Vec<u8>> {
-    std::fs::read(file).ok()
+/// The same bounds as when the file is collected: a program under test may have
+/// put a pipe there that never ends, and reading it would stop the whole run.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(MAX_DATA_FILE as u64 + 1).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 #[cfg(test)]
@@ -89,6 +97,15 @@ mod tests {
         let began = Instant::now();
         assert_eq!(settle(&paths, CEILING, interrupted).await, Rest::Differing);
         assert!(began.elapsed() >= RESIGNED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipe_in_the_place_of_a_file_does_not_hold_the_run_up() {
+        let (dir, mut paths) = files(&["a 1\n"]);
+        paths.push(dir.path().join("pipe"));
+        nix::unistd::mkfifo(&paths[1], nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (_interrupt, interrupted) = watch::channel(false);
+        assert_eq!(settle(&paths, CEILING, interrupted).await, Rest::Differing);
     }
 
     #[tokio::test(start_paused = true)]
