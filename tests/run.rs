@@ -115,3 +115,16 @@ fn scripted_operations_are_carried_out_in_order() {
     assert!(acknowledged[0].contains(r#""amount":30,"balances":[70,130]"#), "{acknowledged:#?}");
     assert!(acknowledged[1].contains(r#""amount":0,"balances":[130,70]"#), "{acknowledged:#?}");
 }
+
+/// A delay that is healed holds what it took for its time; the classic coordinator
+/// stands still until then, and the replicas differ though nothing is wrong.
+#[test]
+fn what_a_healed_delay_still_holds_back_is_waited_for() {
+    let bench = Bench::new();
+    let workload = bench.workload(
+        r#"{"name":"held","duration":"1s","cluster":{"edition":"classic"},
+            "clients":{"count":4,"rate":100,"deadline":"1s"},
+            "nemesis":[{"fault":"delay","target":"coord-srv-2","at":"300ms","for":"200ms","latency":"6s"}]}"#,
+    );
+    bench.run(&workload, &[]).exits(0);
+}

@@ -88,6 +88,6 @@ async fn heal(fault: &PlannedFault, node: &NodeProcess) -> Effect {
     match fault.fault {
         FaultKind::Kill => process::restart(node).await,
         FaultKind::Pause => process::resume(node).await,
-        FaultKind::Delay => network::undelay(node),
+        FaultKind::Delay => network::undelay(fault, node).await,
     }
 }
