@@ -9,13 +9,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{Bench, eventually, project};
 
+const SRV: &str = env!("CARGO_BIN_EXE_srv");
+
 /// Long enough for a test to interfere; replicas are started through a wrapper
 /// that leaves a process in a session of its own behind.
 fn workload(bench: &Bench) -> std::path::PathBuf {
-    let srv = env!("CARGO_BIN_EXE_srv");
     let wrapper = bench.path("wrapper.sh");
     std::fs::write(&wrapper, "#!/bin/sh\nsetsid tail -F \"$2\" & exec \"$1\" \"$2\"\n").unwrap();
-    let command = format!("sh {} {srv} {{data}}", wrapper.display());
+    let command = format!("sh {} {SRV} {{data}}", wrapper.display());
     let text = serde_json::json!({
         "name": "long", "duration": "10m", "seed": 1,
         "cluster": { "srv": { "command": command } },
@@ -28,12 +29,16 @@ fn signal(harness: &Child, signal: Signal) {
     kill(Pid::from_raw(harness.id() as i32), signal).unwrap();
 }
 
-/// Some operations have been acknowledged: the run is in full swing.
-fn wait_until_busy(bench: &Bench) {
+fn wait_until_acknowledged(bench: &Bench) {
     eventually("operations are acknowledged", || {
         let count = bench.history().matches(r#""type":"ok""#).count();
         if count > 20 { Ok(()) } else { Err(format!("{count} so far")) }
     });
+}
+
+/// Some operations have been acknowledged: the run is in full swing.
+fn wait_until_busy(bench: &Bench) {
+    wait_until_acknowledged(bench);
     eventually("the stray processes run", || {
         let strays = bench.processes().iter().filter(|words| words.contains("tail -F")).count();
         if strays == 3 { Ok(()) } else { Err(format!("{strays} of 3")) }
@@ -89,8 +94,16 @@ fn an_interrupted_run_stops_its_children_and_writes_what_it_has() {
 #[test]
 fn a_second_signal_ends_the_harness_at_once() {
     let bench = Bench::new();
-    let mut harness = bench.start(&workload(&bench));
-    wait_until_busy(&bench);
+    // Replicas that ignore the stop signal, and a grace far beyond this test's
+    // patience: in good order this run would not end.
+    let srv = format!("sh -c 'trap \"\" TERM; \"$0\" \"$1\" & while :; do sleep 1000; done' {SRV} {{data}}");
+    let text = serde_json::json!({
+        "name": "stubborn", "duration": "10m", "seed": 1,
+        "cluster": { "srv": { "command": srv } },
+        "budgets": { "stop": "10m" },
+    });
+    let mut harness = bench.start(&bench.workload(&text.to_string()));
+    wait_until_acknowledged(&bench);
     signal(&harness, Signal::SIGINT);
     // The second may come before the first has been taken; then it is the first.
     eventually("the harness has ended", || {
@@ -100,7 +113,46 @@ fn a_second_signal_ends_the_harness_at_once() {
             None => Err("it runs".into()),
         }
     });
+    assert_eq!(harness.wait().unwrap().code(), Some(4));
     bench.assert_no_process_is_left();
+}
+
+#[test]
+fn a_signal_while_the_run_is_judged_ends_the_harness() {
+    let bench = Bench::new();
+    let workload = bench.workload(r#"{"name":"short","operations":20,"checks":{"available":false}}"#);
+    let run_dir = bench.run_dir();
+    std::fs::create_dir(&run_dir).unwrap();
+    let mut harness = bench.start(&workload);
+    eventually("the run has begun", || {
+        if run_dir.join("run.json").is_file() { Ok(()) } else { Err("no run.json".into()) }
+    });
+    // A pipe that nobody reads holds up whoever draws the report.
+    nix::unistd::mkfifo(&run_dir.join("report.html.part"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    eventually("the run is judged", || {
+        let record = std::fs::read_to_string(run_dir.join("run.json")).unwrap_or_default();
+        if record.contains("\"judgement\"") { Ok(()) } else { Err("it is not".into()) }
+    });
+    signal(&harness, Signal::SIGINT);
+    let ended = std::cell::RefCell::new(None);
+    eventually("the harness has ended", || {
+        *ended.borrow_mut() = harness.try_wait().unwrap();
+        if ended.borrow().is_some() { Ok(()) } else { Err("it runs".into()) }
+    });
+    assert_eq!(ended.into_inner().unwrap().code(), Some(4));
+}
+
+/// It had printed its port, but the cluster was not yet complete.
+#[test]
+fn a_node_that_ends_before_all_have_started_is_the_surroundings_fault() {
+    let bench = Bench::new();
+    let workload = bench.workload(
+        r#"{"name":"early","duration":"1s","checks":{"unrequested_exit":"note"},"cluster":{
+            "srv":{"command":"sh -c 'echo Listening on port 4711; exit 7' {data}"},
+            "coord":{"command":"sh -c 'sleep 1; echo Listening on port 4712; sleep 1000' {ports}"}}}"#,
+    );
+    let said = bench.run(&workload, &[]).exits(4);
+    assert!(said.out.contains("ended before every node had printed its port"), "{}", said.out);
 }
 
 #[test]

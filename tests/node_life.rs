@@ -178,6 +178,22 @@ async fn a_node_that_ignores_the_stop_signal_is_killed_after_its_grace() {
     assert_eq!(stage.node.life(), Life::Down);
 }
 
+/// The wrapper dies of the signal at once, the program behind it writes its file
+/// first: that is what the grace is for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_behind_a_wrapper_gets_its_grace_too() {
+    let command = r#"sh -c '
+        sh -c "trap \"sleep 0.3; echo all > {dir}/written; exit 0\" TERM
+            echo Listening on port 4711
+            while :; do sleep 0.05; done" &
+        wait' {data}"#;
+    let stage = stage(command, CEILING);
+    stage.node.start().await.unwrap();
+    assert!(stage.node.stop(CEILING).await);
+    let written = std::fs::read_to_string(stage.dir.path().join("written"));
+    assert_eq!(written.ok().as_deref(), Some("all\n"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_node_ends_on_its_stop_signal() {
     let command =

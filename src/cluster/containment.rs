@@ -19,7 +19,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -180,7 +180,7 @@ fn kill_all(belongs: impl Fn(Pid) -> bool) {
         for pid in alive {
             let _ = kill(pid, Signal::SIGKILL);
         }
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
@@ -247,13 +247,34 @@ fn keep(leash: i32) -> ! {
         libc::setsid();
         libc::signal(libc::SIGCHLD, libc::SIG_IGN);
         libc::prctl(libc::PR_SET_NAME, c"rsm-keeper".as_ptr());
-        if leash > 0 {
-            libc::syscall(libc::SYS_close_range, 0, leash - 1, 0);
-        }
-        libc::syscall(libc::SYS_close_range, leash + 1, u32::MAX, 0);
+        close_all(0, leash - 1);
+        close_all(leash + 1, libc::c_int::MAX);
         let mut byte = 0u8;
         while libc::read(leash, (&raw mut byte).cast(), 1) < 0 && *libc::__errno_location() == libc::EINTR {}
         libc::_exit(0)
+    }
+}
+
+/// Closes every descriptor from `first` to `last`; async-signal-safe.
+///
+/// Kernels before 5.9 and some sandboxes know no close_range. A keeper that kept
+/// the writing end of its own leash would never see it close, and stay for ever.
+#[allow(unsafe_code)]
+fn close_all(first: libc::c_int, last: libc::c_int) {
+    if first > last {
+        return;
+    }
+    // SAFETY: plain system calls on numbers, on a structure of this stack frame.
+    unsafe {
+        if libc::syscall(libc::SYS_close_range, first, last, 0) == 0 {
+            return;
+        }
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        let known = libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0;
+        let end = if known { limit.rlim_cur.min(1 << 20) as libc::c_int } else { 1 << 16 };
+        for descriptor in first..=last.min(end) {
+            libc::close(descriptor);
+        }
     }
 }
 
@@ -295,10 +316,29 @@ impl Contained {
         }
     }
 
+    /// Waits until no process inside lives, at most so long. Returns whether it
+    /// came to that.
+    pub fn wait_until_empty(&self, ceiling: Duration) -> bool {
+        let began = Instant::now();
+        while self.is_any(|activity| activity != Activity::Ended) {
+            if began.elapsed() >= ceiling {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+
+    fn is_any(&self, wanted: impl Fn(Activity) -> bool) -> bool {
+        self.members().into_iter().filter_map(procfs::activity).any(wanted)
+    }
+
     /// Sends SIGSTOP until every process inside is seen to have stopped, or the
     /// rounds run out. A process may fork between two looks, hence the rounds.
+    /// Where nobody is left, or nobody can be seen, nothing was stopped.
     pub fn stop(&self) -> bool {
         self.settle_into(Signal::SIGSTOP, |activity| activity == Activity::Stopped)
+            && self.is_any(|activity| activity == Activity::Stopped)
     }
 
     /// Sends SIGCONT until no process inside is seen stopped.
@@ -318,7 +358,7 @@ impl Contained {
             for pid in others {
                 let _ = kill(pid, signal);
             }
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(1));
         }
         false
     }
@@ -336,5 +376,18 @@ impl Drop for Contained {
             let reap = move || while waitpid(keeper, None) == Err(Errno::EINTR) {};
             let _ = std::thread::Builder::new().name("reap".into()).spawn(reap);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn where_nobody_is_left_nothing_was_stopped() {
+        let (mut child, contained) = spawn(Command::new("true")).unwrap();
+        child.wait().await.unwrap();
+        assert!(contained.wait_until_empty(Duration::from_secs(20)));
+        assert!(!contained.stop());
     }
 }

@@ -153,6 +153,8 @@ struct Running {
     contained: Arc<Contained>,
     /// Set before the harness ends it: the exit is then no finding.
     asked: Arc<AtomicBool>,
+    /// Set when it is asked gently: how long what outlives its first process has.
+    grace: Arc<OnceLock<Duration>>,
     /// Why the harness ended it although it counts as unasked.
     fault_of_its_own: Arc<OnceLock<String>>,
     /// Turns to the status in words when the exit has been dealt with.
@@ -243,12 +245,13 @@ impl NodeProcess {
         self.setup.watcher.started(self.node());
         let heard = tokio::spawn(listener.run(ours));
         let (contained, asked) = (Arc::new(contained), Arc::new(AtomicBool::new(false)));
-        let fault_of_its_own = Arc::new(OnceLock::new());
+        let (grace, fault_of_its_own) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
         let (sender, ended) = watch::channel(None);
         let obituary = Obituary {
             node: self.node(),
             contained: contained.clone(),
             asked: asked.clone(),
+            grace: grace.clone(),
             fault_of_its_own: fault_of_its_own.clone(),
             life: self.life.clone(),
             proxy: self.setup.proxy.clone(),
@@ -257,7 +260,7 @@ impl NodeProcess {
             ended: sender,
         };
         tokio::spawn(obituary.write(child, heard));
-        Ok((Running { contained, asked, fault_of_its_own, ended }, port, last))
+        Ok((Running { contained, asked, grace, fault_of_its_own, ended }, port, last))
     }
 
     async fn wait_ready(
@@ -283,8 +286,10 @@ impl NodeProcess {
         }
     }
 
-    /// A start that failed is the node's own doing, though it is killed for it.
+    /// A start that failed is the node's own doing, though it is killed for it;
+    /// but for a proxy that cannot listen, which is the machine's.
     async fn give_up(&self, running: &Running, why: &StartError) {
+        running.asked.store(matches!(why, StartError::Proxy { .. }), Ordering::SeqCst);
         let _ = running.fault_of_its_own.set(why.to_string());
         let contained = running.contained.clone();
         blocking(move || contained.kill()).await;
@@ -335,6 +340,8 @@ impl NodeProcess {
         }
         let Some(running) = slot.take() else { return true };
         running.asked.store(true, Ordering::SeqCst);
+        // Taken once, and nobody stops the same process twice.
+        let _ = running.grace.set(grace);
         let (contained, signal) = (running.contained.clone(), self.setup.stop_signal);
         blocking(move || {
             contained.signal(signal);
@@ -360,6 +367,7 @@ struct Obituary {
     node: Node,
     contained: Arc<Contained>,
     asked: Arc<AtomicBool>,
+    grace: Arc<OnceLock<Duration>>,
     fault_of_its_own: Arc<OnceLock<String>>,
     life: Arc<Mutex<Life>>,
     proxy: Arc<Proxy>,
@@ -377,9 +385,16 @@ impl Obituary {
             *life = if asked { Life::Down } else { Life::Gone };
             self.proxy.refuse();
         }
-        // What the process left behind would hold its output open.
-        let contained = self.contained.clone();
-        blocking(move || contained.kill()).await;
+        // What the process left behind would hold its output open. Behind a wrapper
+        // it is the program itself, which may still be writing its last words.
+        let (contained, grace) = (self.contained.clone(), self.grace.get().copied());
+        blocking(move || {
+            if let Some(grace) = grace {
+                contained.wait_until_empty(grace);
+            }
+            contained.kill();
+        })
+        .await;
         let _ = tokio::time::timeout(Duration::from_secs(1), heard).await;
         let text = self.text(status, asked);
         self.watcher.exited(self.node, asked, &text);

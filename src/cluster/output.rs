@@ -10,8 +10,9 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use nix::pty::openpty;
+use nix::fcntl::{OFlag, open};
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::stat::Mode;
 use nix::sys::termios::{OutputFlags, SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use regex::Regex;
 use tokio::io::AsyncReadExt;
@@ -35,16 +36,19 @@ pub struct Terminal {
 impl Terminal {
     /// Opens a pair that passes bytes on as they are.
     pub fn open() -> io::Result<Self> {
-        let pair = openpty(None, None)?;
-        for end in [&pair.master, &pair.slave] {
-            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-        }
-        let mut mode = tcgetattr(&pair.slave)?;
+        // Closed on exec from the first instant, which openpty(3) cannot do: nodes
+        // are started side by side, and one that inherited another's terminal would
+        // keep it open beyond that one's end.
+        let common = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let ours = posix_openpt(common | OFlag::O_NONBLOCK)?;
+        grantpt(&ours)?;
+        unlockpt(&ours)?;
+        let theirs = open(ptsname_r(&ours)?.as_str(), common, Mode::empty())?;
+        let mut mode = tcgetattr(&theirs)?;
         cfmakeraw(&mut mode);
         mode.output_flags.remove(OutputFlags::OPOST);
-        tcsetattr(&pair.slave, SetArg::TCSANOW, &mode)?;
-        fcntl(&pair.master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        Ok(Self { ours: File::from(pair.master), theirs: pair.slave })
+        tcsetattr(&theirs, SetArg::TCSANOW, &mode)?;
+        Ok(Self { ours: File::from(OwnedFd::from(ours)), theirs })
     }
 
     /// Splits into the end that a [`Listener`] reads and the end for the node.

@@ -107,7 +107,11 @@ impl Stage {
             Err(how) => (how, Rest::NotReached),
         };
         self.diary.enter(Phase::Collect);
-        let stubborn = self.cluster.stop(order.plan.workload.budgets.stop.0).await;
+        let grace = order.plan.workload.budgets.stop.0;
+        let stubborn = self.cluster.stop(grace).await;
+        for node in &stubborn {
+            order.watcher.note(&format!("{node} did not end within {grace:?} of its stop signal: killed"));
+        }
         ticker.abort();
         order.watcher.tick(&snapshot(&self.diary, &self.cluster, began));
         let how =
@@ -122,6 +126,15 @@ impl Stage {
         tokio::select! {
             started = self.cluster.start() => started.map_err(|why| How::Infra(why.to_string()))?,
             () = turns_true(&mut interrupted) => return Err(How::Interrupted),
+        }
+        // Nothing awaits between here and the next phase, so an exit is either this
+        // or, from then on, a finding.
+        if let Some(node) = *self.diary.unasked_exit().borrow() {
+            let log = (order.paths.node)(node).log;
+            return Err(How::Infra(format!(
+                "{node} ended before every node had printed its port; what it said is in {}",
+                log.display()
+            )));
         }
         if let Cut::Early(how) = self.faulty(order).await {
             return Err(how);

@@ -72,7 +72,8 @@ impl Bench {
         std::fs::read_to_string(self.run_dir().join("history.jsonl")).unwrap_or_default()
     }
 
-    /// Processes on whose command line or in whose environment this place is named.
+    /// Processes on whose command line this place is named, or that work in it: the
+    /// harness, every node (the coordinator's command line names no path), keepers.
     pub fn processes(&self) -> Vec<String> {
         let place = self.dir.path().to_str().unwrap().to_string();
         let entries = std::fs::read_dir("/proc").unwrap();
@@ -80,7 +81,9 @@ impl Bench {
             let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
             let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
             let words = String::from_utf8_lossy(&words).replace('\0', " ");
-            words.contains(&place).then(|| format!("{pid}: {words}"))
+            let works_here =
+                std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|dir| dir.starts_with(&place));
+            (works_here || words.contains(&place)).then(|| format!("{pid}: {words}"))
         });
         words.collect()
     }
