@@ -14,7 +14,7 @@ use crate::history::History;
 use crate::history::data_file::MAX_DATA_FILE;
 use crate::history::read::{ReadError, read_file};
 use crate::record::{FORMAT, RunRecord};
-use crate::recorded::{Recorded, ReplicaFile};
+use crate::recorded::{Recorded, ReplicaFile, RunState};
 
 /// A run directory in memory.
 #[derive(Debug, Clone)]
@@ -84,11 +84,11 @@ pub enum LoadError {
 ///
 /// # Errors
 /// No `run.json`, one that cannot be understood or is of a later format, or a
-/// malformed history.
+/// malformed history, or none although the run finished.
 pub fn load(path: &Path) -> Result<LoadedRun, LoadError> {
     let dir = RunDir::at(path);
     let record = load_record(&dir)?;
-    let history = load_history(&dir)?;
+    let history = load_history(&dir, record.state)?;
     let replicas = (1..=record.workload.cluster.replicas).map(Node::Srv);
     let files = replicas.clone().map(|node| replica_file(&dir, node)).collect();
     let logs = replicas.chain([Node::Coord]).filter_map(|node| log_tail(&dir, node)).collect();
@@ -114,9 +114,15 @@ struct Version {
     format: u32,
 }
 
-fn load_history(dir: &RunDir) -> Result<History, ReadError> {
+/// A run that went through all its phases had a history: a missing one is lost
+/// evidence, not an empty run.
+fn load_history(dir: &RunDir, state: RunState) -> Result<History, ReadError> {
     match read_file(&dir.history()) {
-        Err(ReadError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(History::default()),
+        Err(ReadError::Io { source, .. })
+            if source.kind() == ErrorKind::NotFound && state != RunState::Finished =>
+        {
+            Ok(History::default())
+        }
         read => read,
     }
 }
@@ -172,7 +178,7 @@ mod tests {
 
     use super::*;
     use crate::record::Beginning;
-    use crate::recorded::{Rest, RunState};
+    use crate::recorded::Rest;
     use crate::workload::parse;
 
     fn begun() -> (tempfile::TempDir, RunDir) {
@@ -204,6 +210,16 @@ mod tests {
     fn a_record_without_a_history_is_a_run_that_never_got_far() {
         let (_parent, dir) = begun();
         assert_eq!(load(dir.path()).unwrap().history.operations, []);
+    }
+
+    #[test]
+    fn a_finished_run_whose_history_is_gone_is_refused() {
+        let (_parent, dir) = begun();
+        let mut record = load(dir.path()).unwrap().record;
+        record.state = RunState::Finished;
+        dir.write_record(&record).unwrap();
+        let refused = load(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("history.jsonl"), "{refused}");
     }
 
     #[test]
