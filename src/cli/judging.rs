@@ -15,7 +15,8 @@ use crate::report::{self, terminal};
 use crate::run_dir::{LoadedRun, RunDir};
 use crate::verdict::{CheckName, CheckResult, Exit, Verdict};
 
-/// After an interruption somebody waits: what is not decided by then stays so.
+/// After an interruption somebody waits: what is not decided by then stays so,
+/// until `check` is asked, which takes its whole budget.
 const IMPATIENT: Duration = Duration::from_secs(5);
 
 /// Whether the text names a model; the message says what is accepted.
@@ -31,7 +32,12 @@ pub(super) struct Judged {
 
 /// Judges a run, completes its record on disk and draws its reports.
 pub(super) fn judge_run(run: LoadedRun) -> Result<Judged, Failure> {
-    let judged = judge_loaded(&run, &run.recorded());
+    let mut recorded = run.recorded();
+    if recorded.state == RunState::Interrupted {
+        let time = &mut recorded.workload.budgets.check.0;
+        *time = IMPATIENT.min(*time);
+    }
+    let judged = judge_loaded(&run, &recorded);
     let dir = &run.dir;
     dir.write_record(&judged.record)
         .map_err(|why| Failure::infra(format!("{} cannot be written: {why}", dir.record().display())))?;
@@ -67,11 +73,7 @@ pub(super) fn judge_bare(recorded: &Recorded, command: String) -> Judged {
 }
 
 fn complete(record: &mut RunRecord, recorded: &Recorded) {
-    let mut engine = BankEngine::new(recorded);
-    if recorded.state == RunState::Interrupted {
-        engine.budget.time = engine.budget.time.min(IMPATIENT);
-    }
-    record.finish(recorded, &judge(recorded, &engine));
+    record.finish(recorded, &judge(recorded, &BankEngine::new(recorded)));
 }
 
 impl Judged {
