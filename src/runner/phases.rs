@@ -114,8 +114,7 @@ impl Stage {
         }
         ticker.abort();
         order.watcher.tick(&snapshot(&self.diary, &self.cluster, began));
-        let how =
-            self.close().err().map_or(how, |why| How::Infra(format!("the history cannot be written: {why}")));
+        let how = self.close().err().map_or(how, How::Infra);
         Ended { how, rest, stubborn }
     }
 
@@ -251,13 +250,13 @@ impl Stage {
     }
 
     /// Ends the proxies, then the records: a proxy's last word may be evidence.
-    fn close(self) -> io::Result<()> {
+    fn close(self) -> Result<(), String> {
         let Self { cluster, diary, wire, proxies, .. } = self;
         drop(cluster);
         drop(proxies);
         let wire = wire.finish();
-        diary.recorder.finish()?;
-        wire
+        diary.recorder.finish().map_err(|why| format!("the history cannot be written: {why}"))?;
+        wire.map_err(|why| format!("the record of messages cannot be written: {why}"))
     }
 }
 
