@@ -138,19 +138,27 @@ impl Search<'_> {
         if self.layout.stayed(&config.key, target) {
             out.push(config.clone());
         }
-        let relevant = relevant(self, &config.key, target, wide);
+        let wider = if fixes > 0 { Some(relevant(self, &config.key, target, wide, false)) } else { None };
         let loose = vec![0; self.layout.words].into();
         let Config { key, trail, cost } = config.clone();
         let mut stack = vec![Work { key, loose, trail, cost, fixes }];
         let mut seen: FxHashSet<(Box<[u64]>, Box<[u64]>)> = FxHashSet::default();
-        let single = relevant.movers.is_empty() && (relevant.stayers.is_empty() || fixes == 0);
         while let Some(work) = stack.pop() {
             self.meter.tick(out.len() + stack.len() + 2 * seen.len())?;
             if let Some(watch) = &mut self.watch {
                 watch.push(work.key.clone());
             }
             self.finish(&work, target, out)?;
-            if single || !seen.insert((work.key.clone(), work.loose.clone())) {
+            // Where only known results count, every step narrows what still matters.
+            let narrowed = match &wider {
+                Some(_) if work.fixes > 0 => None,
+                _ => Some(relevant(self, &work.key, target, false, true)),
+            };
+            let Some(relevant) = narrowed.as_ref().or(wider.as_ref()) else { continue };
+            if relevant.movers.is_empty() && (relevant.stayers.is_empty() || work.fixes == 0) {
+                continue;
+            }
+            if !seen.insert((work.key.clone(), work.loose.clone())) {
                 continue;
             }
             for &slot in &relevant.movers {
@@ -275,7 +283,62 @@ impl Search<'_> {
         let wrong = wanted.iter().filter(|(_, change)| *change != 0).count() as u32;
         let used = self.layout.uses(&work.key);
         let found = fixes(self.classes, self.uses, used, &wanted, self.limits, self.meter)?;
-        Ok(found.into_iter().filter_map(|fix| self.apply(work, fix, wrong)).collect())
+        let mut reached = if self.limits.runs > 0 { self.runs(work, nodes)? } else { Vec::new() };
+        reached.extend(found.into_iter().filter_map(|fix| self.apply(work, fix, wrong)));
+        Ok(reached)
+    }
+
+    /// States in which the nodes hold after a run of indeterminate operations in
+    /// the order of their invocation, guards obeyed: what a server does that was
+    /// paused, or killed in the middle of its queue. A guess, for beams.
+    fn runs(&mut self, work: &Work, nodes: &[(u32, i64)]) -> Result<Vec<Work>, Stop> {
+        let order = &self.classes.order;
+        let mut reached = Vec::new();
+        for start in order.len().saturating_sub(self.limits.runs)..order.len() {
+            let mut key = work.key.clone();
+            let (mut taken, mut held): (Vec<u32>, Option<usize>) = (Vec::new(), None);
+            for &class in &order[start..] {
+                let effect = self.classes.class(class).effect;
+                self.meter.tick(reached.len())?;
+                let left = self.classes.left(self.uses, self.layout.uses(&key), class) as usize;
+                if left <= taken.iter().filter(|&&other| other == class).count()
+                    || !self.allowed(&key, effect)
+                {
+                    continue;
+                }
+                self.take_effect(&mut key, effect);
+                taken.push(class);
+                if self.holds(&key, nodes) {
+                    held = Some(taken.len());
+                }
+            }
+            if let Some(length) = held {
+                taken.truncate(length);
+                reached.push(self.run(work, &taken));
+            }
+        }
+        Ok(reached)
+    }
+
+    /// Lets indeterminate operations take effect in the given order.
+    fn run(&mut self, work: &Work, taken: &[u32]) -> Work {
+        let mut next = work.clone();
+        let uses = self.uses.add(self.layout.uses(&next.key), taken);
+        self.layout.set_uses(&mut next.key, uses);
+        next.cost += 2;
+        next.fixes = next.fixes.saturating_sub(1);
+        taken.iter().for_each(|&class| self.fire(&mut next, class));
+        next
+    }
+
+    /// One indeterminate operation takes effect.
+    fn fire(&mut self, work: &mut Work, class: u32) {
+        let effect = self.classes.class(class).effect;
+        self.take_effect(&mut work.key, effect);
+        work.trail = self.trail.push(work.trail, Step::Used(class));
+        let nodes = [(effect.from, 0), (effect.to, 0)];
+        self.tie(&mut work.loose, &nodes);
+        work.trail = self.mark_stays(&mut work.key, work.trail, &nodes, Some(&mut work.loose));
     }
 
     /// Lets indeterminate operations take effect; `None` if guards forbid it and
@@ -293,12 +356,7 @@ impl Search<'_> {
                 return None;
             }
             let class = fix.swap_remove(ready.unwrap_or(0));
-            let effect = self.classes.class(class).effect;
-            self.take_effect(&mut next.key, effect);
-            next.trail = self.trail.push(next.trail, Step::Used(class));
-            let nodes = [(effect.from, 0), (effect.to, 0)];
-            self.tie(&mut next.loose, &nodes);
-            next.trail = self.mark_stays(&mut next.key, next.trail, &nodes, Some(&mut next.loose));
+            self.fire(&mut next, class);
         }
         Some(next)
     }

@@ -59,6 +59,7 @@ const BEAMS: [(usize, usize, bool, f64); 3] =
 
 impl Decision<'_> {
     fn run(mut self) -> Outcome {
+        let debug = std::env::var_os("DBG").is_some();
         let perhaps = |operation: &crate::history::Operation| operation.outcome() == End::Info;
         let indeterminate = self.history.operations.iter().filter(|operation| perhaps(operation)).count();
         if indeterminate == 0 {
@@ -67,7 +68,23 @@ impl Decision<'_> {
         }
         let mut last = Found::Lost;
         for (round, beam) in BEAMS.into_iter().enumerate() {
-            if let found @ Found::Witness(_) = self.beam(beam) {
+            let t = Instant::now();
+            let found = self.beam(beam);
+            if debug {
+                eprintln!(
+                    "beam {beam:?}: {} furthest {} {:?}",
+                    match &found {
+                        Found::Witness(_) => "w".into(),
+                        Found::Gap => "gap".into(),
+                        Found::Lost => "lost".into(),
+                        Found::Stopped(s) => format!("{s:?}"),
+                        _ => "v".to_string(),
+                    },
+                    self.furthest,
+                    t.elapsed()
+                );
+            }
+            if let found @ Found::Witness(_) = found {
                 return self.outcome(found);
             }
             if round == 0 || matches!(last, Found::Stopped(_)) {
@@ -155,7 +172,8 @@ impl Decision<'_> {
             width,
             fixes: 3,
             guarded,
-            limits: Limits { size: 12, found: 4 * width, steps: 200 * width },
+            wide: width > narrow,
+            limits: Limits { size: 12, found: 4 * width, steps: (200 * width).max(20_000), runs: 128 },
         };
         let (mut engine, mut width) = (self.engine(policy(narrow), share), narrow);
         let mut events = self.problem.events();

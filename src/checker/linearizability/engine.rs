@@ -26,14 +26,22 @@ pub struct Policy {
     pub fixes: u32,
     /// Whether guards of indeterminate operations count on the way.
     pub guarded: bool,
+    /// Whether indeterminate operations may come anywhere in a batch.
+    pub wide: bool,
     /// Bounds of the choice of indeterminate operations for one operation.
     pub limits: Limits,
 }
 
 impl Policy {
     /// Nothing is left out.
-    pub const EXACT: Self =
-        Self { exact: true, width: usize::MAX, fixes: u32::MAX, guarded: false, limits: Limits::NONE };
+    pub const EXACT: Self = Self {
+        exact: true,
+        width: usize::MAX,
+        fixes: u32::MAX,
+        guarded: false,
+        wide: true,
+        limits: Limits::NONE,
+    };
 }
 
 /// Where a search stood before an event, to go back to.
@@ -198,7 +206,24 @@ impl Engine {
         }
         after.iter_mut().for_each(|config| self.layout.clear(&mut config.key, slot));
         self.pending.remove(slot);
+        let n = after.len();
         self.frontier = self.thin(after)?;
+        if std::env::var_os("DBG2").is_some() && n > 100 {
+            let mut d: Vec<_> = self.frontier.iter().map(|c| c.key[..self.layout.words].to_vec()).collect();
+            d.sort();
+            d.dedup();
+            let mut e: Vec<_> =
+                self.frontier.iter().map(|c| c.key[2 * self.layout.words..].to_vec()).collect();
+            e.sort();
+            e.dedup();
+            eprintln!("{n} -> {} masks {} states {}", self.frontier.len(), d.len(), e.len());
+            if self.frontier.len() > 3000 {
+                for c in self.frontier.iter().take(6) {
+                    eprintln!("{:x?}", &c.key);
+                }
+                std::process::exit(0);
+            }
+        }
         self.collect();
         Ok(Alive::Yes)
     }
@@ -225,7 +250,7 @@ impl Engine {
         }
         let found = after.len();
         for fixes in 0..=policy.fixes {
-            search.complete(config, slot, fixes, false, after)?;
+            search.complete(config, slot, fixes, fixes > 0 && policy.wide, after)?;
             if after.len() > found || !indeterminate {
                 break;
             }

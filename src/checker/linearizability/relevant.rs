@@ -20,12 +20,24 @@ pub struct Relevant {
 
 /// Everything that a batch ending in `target` can need. `wide`: indeterminate
 /// operations may come anywhere between (an exact search must assume it).
-pub fn relevant(search: &Search<'_>, key: &[u64], target: u32, wide: bool) -> Relevant {
+///
+/// `strict`: no indeterminate operation takes part, so that only what known
+/// results lead to from here on needs a look.
+pub fn relevant(search: &Search<'_>, key: &[u64], target: u32, wide: bool, strict: bool) -> Relevant {
     let layout = search.layout;
+    let everything = search.pending.any_blind();
+    let forward = (strict && !everything).then(|| Forward::new(search, key, target));
+    let (op, unseen) = (search.pending.op(target), !layout.stayed(key, target));
+    let reachable = |forward: &Forward<'_>| {
+        (op.can_stay && unseen && forward.may_hold(op.nodes()))
+            || op.needs().is_some_and(|needs| forward.may_hold(&needs))
+    };
+    if forward.as_ref().is_some_and(|forward| !reachable(forward)) {
+        return Relevant::default();
+    }
     let mut closure =
         Closure { search, wide: wide && !search.classes.is_empty(), live: Vec::new(), leaving: Vec::new() };
     closure.seed(search.pending.op(target), layout.stayed(key, target));
-    let everything = search.pending.any_blind();
     let open =
         || search.pending.open().iter().copied().filter(|&slot| slot != target && !layout.moved(key, slot));
     let mut found = Relevant::default();
@@ -34,11 +46,14 @@ pub fn relevant(search: &Search<'_>, key: &[u64], target: u32, wide: bool) -> Re
         for slot in open() {
             let op = search.pending.op(slot);
             let movable = op.before.is_some() || op.blind.is_some();
+            let movable = movable && forward.as_ref().is_none_or(|forward| forward.movers.contains(&slot));
             if movable && !found.movers.contains(&slot) && (everything || closure.feeds(op)) {
                 found.movers.push(slot);
                 closure.move_too(op);
             }
-            let unseen = op.can_stay && !layout.stayed(key, slot);
+            let unseen = op.can_stay
+                && !layout.stayed(key, slot)
+                && forward.as_ref().is_none_or(|forward| forward.may_hold(op.nodes()));
             if unseen && !found.stayers.contains(&slot) && (everything || closure.endangers(op)) {
                 found.stayers.push(slot);
                 closure.need(op.nodes());
@@ -47,6 +62,45 @@ pub fn relevant(search: &Search<'_>, key: &[u64], target: u32, wide: bool) -> Re
         if before == (found.movers.len(), found.stayers.len()) {
             return found;
         }
+    }
+}
+
+/// What known results lead to, account by account.
+struct Forward<'a> {
+    search: &'a Search<'a>,
+    key: &'a [u64],
+    reached: Vec<(u32, i64)>,
+    movers: Vec<u32>,
+}
+
+impl<'a> Forward<'a> {
+    fn new(search: &'a Search<'a>, key: &'a [u64], target: u32) -> Self {
+        let mut forward = Self { search, key, reached: Vec::new(), movers: Vec::new() };
+        let mut waiting: Vec<u32> = search.pending.open().to_vec();
+        waiting.retain(|&slot| {
+            slot != target && !search.layout.moved(key, slot) && search.pending.op(slot).before.is_some()
+        });
+        loop {
+            let before = waiting.len();
+            waiting.retain(|&slot| {
+                let op = search.pending.op(slot);
+                let ready = op.needs().is_some_and(|needs| forward.may_hold(&needs));
+                if ready {
+                    forward.movers.push(slot);
+                    forward.reached.extend_from_slice(op.nodes());
+                }
+                !ready
+            });
+            if waiting.len() == before {
+                return forward;
+            }
+        }
+    }
+
+    fn may_hold(&self, nodes: &[(u32, i64)]) -> bool {
+        nodes
+            .iter()
+            .all(|node| self.search.layout.balance(self.key, node.0) == node.1 || self.reached.contains(node))
     }
 }
 
