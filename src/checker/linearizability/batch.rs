@@ -13,7 +13,7 @@ use super::config::{Config, Layout, Step, Trail, Uses, bits};
 use super::pending::Pending;
 use super::perhaps::{Classes, Limits, fixes};
 use super::problem::{Effect, Op};
-use super::relevant::relevant;
+use super::relevant::{narrow, relevant};
 use crate::checker::bank::BankModel;
 
 /// What a search may look at and add to.
@@ -138,7 +138,7 @@ impl Search<'_> {
         if self.layout.stayed(&config.key, target) {
             out.push(config.clone());
         }
-        let wider = if fixes > 0 { Some(relevant(self, &config.key, target, wide, false)) } else { None };
+        let wider = if fixes > 0 { Some(relevant(self, &config.key, target, wide)) } else { None };
         let loose = vec![0; self.layout.words].into();
         let Config { key, trail, cost } = config.clone();
         let mut stack = vec![Work { key, loose, trail, cost, fixes }];
@@ -152,7 +152,7 @@ impl Search<'_> {
             // Where only known results count, every step narrows what still matters.
             let narrowed = match &wider {
                 Some(_) if work.fixes > 0 => None,
-                _ => Some(relevant(self, &work.key, target, false, true)),
+                _ => Some(narrow(self, &work.key, target)),
             };
             let Some(relevant) = narrowed.as_ref().or(wider.as_ref()) else { continue };
             if relevant.movers.is_empty() && (relevant.stayers.is_empty() || work.fixes == 0) {

@@ -18,48 +18,73 @@ pub struct Relevant {
     pub stayers: Vec<u32>,
 }
 
-/// Everything that a batch ending in `target` can need. `wide`: indeterminate
-/// operations may come anywhere between (an exact search must assume it).
-///
-/// `strict`: no indeterminate operation takes part, so that only what known
-/// results lead to from here on needs a look.
-pub fn relevant(search: &Search<'_>, key: &[u64], target: u32, wide: bool, strict: bool) -> Relevant {
-    let layout = search.layout;
-    let everything = search.pending.any_blind();
-    let forward = (strict && !everything).then(|| Forward::new(search, key, target));
-    let (op, unseen) = (search.pending.op(target), !layout.stayed(key, target));
-    let reachable = |forward: &Forward<'_>| {
-        (op.can_stay && unseen && forward.may_hold(op.nodes()))
-            || op.needs().is_some_and(|needs| forward.may_hold(&needs))
-    };
-    if forward.as_ref().is_some_and(|forward| !reachable(forward)) {
+/// Everything that a batch ending in `target` can need when only known results
+/// lead from one state to the next: needed backwards and reachable forwards.
+pub fn narrow(search: &Search<'_>, key: &[u64], target: u32) -> Relevant {
+    if search.pending.any_blind() {
+        return relevant(search, key, target, false);
+    }
+    let needed = backwards(search, key, target, |_, _| true);
+    if needed.movers.is_empty() {
+        return needed;
+    }
+    let forward = Forward::new(search, key, &needed.movers);
+    let op = search.pending.op(target);
+    let stays = op.can_stay && !search.layout.stayed(key, target) && forward.may_hold(op.nodes());
+    if !stays && !op.needs().is_some_and(|needs| forward.may_hold(&needs)) {
         return Relevant::default();
     }
-    let mut closure =
-        Closure { search, wide: wide && !search.classes.is_empty(), live: Vec::new(), leaving: Vec::new() };
-    closure.seed(search.pending.op(target), layout.stayed(key, target));
-    let open =
-        || search.pending.open().iter().copied().filter(|&slot| slot != target && !layout.moved(key, slot));
+    backwards(search, key, target, |slot, mover| match mover {
+        true => forward.movers.contains(&slot),
+        false => forward.may_hold(search.pending.op(slot).nodes()),
+    })
+}
+
+/// Operations from which known results lead to what the target needs, and those
+/// whose last chance to observe would be lost on the way.
+fn backwards(
+    search: &Search<'_>,
+    key: &[u64],
+    target: u32,
+    possible: impl Fn(u32, bool) -> bool,
+) -> Relevant {
+    let (layout, op) = (search.layout, search.pending.op(target));
     let mut found = Relevant::default();
-    loop {
-        let before = (found.movers.len(), found.stayers.len());
-        for slot in open() {
-            let op = search.pending.op(slot);
-            let movable = op.before.is_some() || op.blind.is_some();
-            let movable = movable && forward.as_ref().is_none_or(|forward| forward.movers.contains(&slot));
-            if movable && !found.movers.contains(&slot) && (everything || closure.feeds(op)) {
-                found.movers.push(slot);
-                closure.move_too(op);
-            }
-            let unseen = op.can_stay
-                && !layout.stayed(key, slot)
-                && forward.as_ref().is_none_or(|forward| forward.may_hold(op.nodes()));
-            if unseen && !found.stayers.contains(&slot) && (everything || closure.endangers(op)) {
-                found.stayers.push(slot);
-                closure.need(op.nodes());
-            }
+    let (mut needed, mut ended): (Vec<(u32, i64)>, Vec<(u32, i64)>) = (Vec::new(), Vec::new());
+    if op.can_stay && !layout.stayed(key, target) {
+        needed.extend_from_slice(op.nodes());
+    }
+    let moves = |op: &Op, needed: &mut Vec<_>, ended: &mut Vec<_>| {
+        if let Some(needs) = op.needs() {
+            needed.extend_from_slice(&needs);
+            ended.extend_from_slice(&needs);
         }
-        if before == (found.movers.len(), found.stayers.len()) {
+    };
+    moves(op, &mut needed, &mut ended);
+    loop {
+        if let Some((account, value)) = needed.pop() {
+            for entry in search.pending.at(account) {
+                let fits = entry.mover && entry.seen == value && entry.slot != target;
+                if fits
+                    && !layout.moved(key, entry.slot)
+                    && !found.movers.contains(&entry.slot)
+                    && possible(entry.slot, true)
+                {
+                    found.movers.push(entry.slot);
+                    moves(search.pending.op(entry.slot), &mut needed, &mut ended);
+                }
+            }
+        } else if let Some((account, value)) = ended.pop() {
+            for entry in search.pending.at(account) {
+                let fits = entry.stay && entry.seen == value && entry.slot != target;
+                let explained = || layout.moved(key, entry.slot) || layout.stayed(key, entry.slot);
+                if fits && !explained() && !found.stayers.contains(&entry.slot) && possible(entry.slot, false)
+                {
+                    found.stayers.push(entry.slot);
+                    needed.extend_from_slice(search.pending.op(entry.slot).nodes());
+                }
+            }
+        } else {
             return found;
         }
     }
@@ -74,12 +99,9 @@ struct Forward<'a> {
 }
 
 impl<'a> Forward<'a> {
-    fn new(search: &'a Search<'a>, key: &'a [u64], target: u32) -> Self {
+    fn new(search: &'a Search<'a>, key: &'a [u64], movers: &[u32]) -> Self {
         let mut forward = Self { search, key, reached: Vec::new(), movers: Vec::new() };
-        let mut waiting: Vec<u32> = search.pending.open().to_vec();
-        waiting.retain(|&slot| {
-            slot != target && !search.layout.moved(key, slot) && search.pending.op(slot).before.is_some()
-        });
+        let mut waiting = movers.to_vec();
         loop {
             let before = waiting.len();
             waiting.retain(|&slot| {
@@ -101,6 +123,38 @@ impl<'a> Forward<'a> {
         nodes
             .iter()
             .all(|node| self.search.layout.balance(self.key, node.0) == node.1 || self.reached.contains(node))
+    }
+}
+
+/// Everything that a batch ending in `target` can need when indeterminate
+/// operations may come in between. `wide`: anywhere (an exact search must assume it).
+pub fn relevant(search: &Search<'_>, key: &[u64], target: u32, wide: bool) -> Relevant {
+    let layout = search.layout;
+    let everything = search.pending.any_blind();
+    let mut closure =
+        Closure { search, wide: wide && !search.classes.is_empty(), live: Vec::new(), leaving: Vec::new() };
+    closure.seed(search.pending.op(target), layout.stayed(key, target));
+    let open =
+        || search.pending.open().iter().copied().filter(|&slot| slot != target && !layout.moved(key, slot));
+    let mut found = Relevant::default();
+    loop {
+        let before = (found.movers.len(), found.stayers.len());
+        for slot in open() {
+            let op = search.pending.op(slot);
+            let movable = op.before.is_some() || op.blind.is_some();
+            if movable && !found.movers.contains(&slot) && (everything || closure.feeds(op)) {
+                found.movers.push(slot);
+                closure.move_too(op);
+            }
+            let unseen = op.can_stay && !layout.stayed(key, slot);
+            if unseen && !found.stayers.contains(&slot) && (everything || closure.endangers(op)) {
+                found.stayers.push(slot);
+                closure.need(op.nodes());
+            }
+        }
+        if before == (found.movers.len(), found.stayers.len()) {
+            return found;
+        }
     }
 }
 
