@@ -170,10 +170,14 @@ impl Decision<'_> {
         let policy = |width: usize| Policy {
             exact: false,
             width,
-            fixes: 3,
+            slack: match width / narrow {
+                0..4 => 0,
+                4..64 => 1,
+                _ => 2,
+            },
             guarded,
             wide: width > narrow,
-            limits: Limits { size: 12, found: 4 * width, steps: (200 * width).max(20_000), runs: 128 },
+            limits: Limits { size: 12, found: 4 * width, steps: 100_000 + 1_000 * width, runs: 0 },
         };
         let (mut engine, mut width) = (self.engine(policy(narrow), share), narrow);
         let mut events = self.problem.events();

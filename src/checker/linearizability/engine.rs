@@ -22,8 +22,8 @@ pub struct Policy {
     pub exact: bool,
     /// Configurations kept after each return.
     pub width: usize,
-    /// Operations of one batch that may call for indeterminate ones.
-    pub fixes: u32,
+    /// Further tiers of guesses that are tried though one was good already.
+    pub slack: usize,
     /// Whether guards of indeterminate operations count on the way.
     pub guarded: bool,
     /// Whether indeterminate operations may come anywhere in a batch.
@@ -34,15 +34,31 @@ pub struct Policy {
 
 impl Policy {
     /// Nothing is left out.
-    pub const EXACT: Self = Self {
-        exact: true,
-        width: usize::MAX,
-        fixes: u32::MAX,
-        guarded: false,
-        wide: true,
-        limits: Limits::NONE,
-    };
+    pub const EXACT: Self =
+        Self { exact: true, width: usize::MAX, slack: 0, guarded: false, wide: true, limits: Limits::NONE };
 }
+
+/// How a beam looks for indeterminate operations, likeliest guesses first.
+struct Tier {
+    /// Operations of one batch that may call for them.
+    fixes: u32,
+    /// Most of them for one operation, chosen freely.
+    size: u32,
+    /// How far back runs in the order of invocation may begin.
+    runs: usize,
+    /// Whether they may come anywhere in a batch.
+    wide: bool,
+}
+
+const TIERS: [Tier; 7] = [
+    Tier { fixes: 0, size: 0, runs: 0, wide: false },
+    Tier { fixes: 1, size: 0, runs: 160, wide: false },
+    Tier { fixes: 1, size: 2, runs: 0, wide: false },
+    Tier { fixes: 2, size: 2, runs: 160, wide: false },
+    Tier { fixes: 1, size: 4, runs: 0, wide: true },
+    Tier { fixes: 2, size: 4, runs: 160, wide: true },
+    Tier { fixes: 3, size: 12, runs: 0, wide: true },
+];
 
 /// Where a search stood before an event, to go back to.
 #[derive(Clone)]
@@ -193,6 +209,7 @@ impl Engine {
 
     fn returned(&mut self, number: u32) -> Result<Alive, Stop> {
         let Some(slot) = self.pending.slot(number) else { return Ok(Alive::Yes) };
+        self.meter.choices = self.policy.limits.steps;
         let mut before = std::mem::take(&mut self.frontier);
         let mut after = Vec::with_capacity(before.len());
         for config in &mut before {
@@ -206,24 +223,7 @@ impl Engine {
         }
         after.iter_mut().for_each(|config| self.layout.clear(&mut config.key, slot));
         self.pending.remove(slot);
-        let n = after.len();
         self.frontier = self.thin(after)?;
-        if std::env::var_os("DBG2").is_some() && n > 100 {
-            let mut d: Vec<_> = self.frontier.iter().map(|c| c.key[..self.layout.words].to_vec()).collect();
-            d.sort();
-            d.dedup();
-            let mut e: Vec<_> =
-                self.frontier.iter().map(|c| c.key[2 * self.layout.words..].to_vec()).collect();
-            e.sort();
-            e.dedup();
-            eprintln!("{n} -> {} masks {} states {}", self.frontier.len(), d.len(), e.len());
-            if self.frontier.len() > 3000 {
-                for c in self.frontier.iter().take(6) {
-                    eprintln!("{:x?}", &c.key);
-                }
-                std::process::exit(0);
-            }
-        }
         self.collect();
         Ok(Alive::Yes)
     }
@@ -248,12 +248,17 @@ impl Engine {
             let fixes = if indeterminate { u32::MAX } else { 0 };
             return search.complete(config, slot, fixes, indeterminate, after);
         }
-        let found = after.len();
-        for fixes in 0..=policy.fixes {
-            search.complete(config, slot, fixes, fixes > 0 && policy.wide, after)?;
-            if after.len() > found || !indeterminate {
+        let (found, mut slack) = (after.len(), policy.slack);
+        for tier in TIERS {
+            if tier.wide && !policy.wide {
                 break;
             }
+            search.limits = Limits { size: tier.size, runs: tier.runs, ..policy.limits };
+            search.complete(config, slot, tier.fixes, tier.wide, after)?;
+            if !indeterminate || (after.len() > found && slack == 0) {
+                break;
+            }
+            slack -= usize::from(after.len() > found);
         }
         Ok(())
     }

@@ -113,7 +113,7 @@ pub struct Limits {
     pub size: u32,
     /// Most multisets wanted.
     pub found: usize,
-    /// Most steps of the enumeration.
+    /// Most steps of all enumerations for one return.
     pub steps: usize,
     /// How far back runs in the order of invocation may begin, in operations.
     pub runs: usize,
@@ -146,8 +146,7 @@ pub fn fixes(
         return Ok(Vec::new());
     }
     let items = items(classes, uses, used, wanted);
-    let mut search =
-        Fixes { bounds: bounds(&items, wanted.len()), items, limits, meter, steps: 0, found: Vec::new() };
+    let mut search = Fixes { bounds: bounds(&items, wanted.len()), items, limits, meter, found: Vec::new() };
     let mut rest: Vec<i64> = wanted.iter().map(|&(_, change)| change).collect();
     if limits.size == u32::MAX {
         search.go(0, &mut rest, &mut Vec::new())?;
@@ -211,13 +210,12 @@ struct Fixes<'a> {
     bounds: Vec<Vec<(i64, i64)>>,
     limits: Limits,
     meter: &'a mut Meter,
-    steps: usize,
     found: Vec<Vec<u32>>,
 }
 
 impl Fixes<'_> {
     fn full(&self) -> bool {
-        self.found.len() >= self.limits.found || self.steps >= self.limits.steps
+        self.found.len() >= self.limits.found || self.meter.choices == 0
     }
 
     /// Tries items from `at` on, every multiset of them.
@@ -255,7 +253,7 @@ impl Fixes<'_> {
         size: u32,
         most: &[i64],
     ) -> Result<(), Stop> {
-        self.steps += 1;
+        self.meter.choices = self.meter.choices.saturating_sub(1);
         self.meter.tick(self.found.len())?;
         let Some(wrong) = rest.iter().position(|&change| change != 0) else {
             if size == 0 {

@@ -6,7 +6,10 @@
 //! that only observe count too: a batch may be the last chance to see a value
 //! before something in it changes that value. Decides nothing else.
 
+use rustc_hash::FxHashSet;
+
 use super::batch::Search;
+use super::config::bit;
 use super::problem::Op;
 
 /// Slots worth trying in a batch.
@@ -61,15 +64,15 @@ fn backwards(
         }
     };
     moves(op, &mut needed, &mut ended);
+    let words = layout.words;
+    let (mut moving, mut staying) = (vec![0u64; words], vec![0u64; words]);
     loop {
         if let Some((account, value)) = needed.pop() {
             for entry in search.pending.at(account) {
                 let fits = entry.mover && entry.seen == value && entry.slot != target;
-                if fits
-                    && !layout.moved(key, entry.slot)
-                    && !found.movers.contains(&entry.slot)
-                    && possible(entry.slot, true)
-                {
+                let open = fits && !bit(&moving, entry.slot) && !layout.moved(key, entry.slot);
+                if open && possible(entry.slot, true) {
+                    moving[entry.slot as usize / 64] |= 1 << (entry.slot % 64);
                     found.movers.push(entry.slot);
                     moves(search.pending.op(entry.slot), &mut needed, &mut ended);
                 }
@@ -78,8 +81,8 @@ fn backwards(
             for entry in search.pending.at(account) {
                 let fits = entry.stay && entry.seen == value && entry.slot != target;
                 let explained = || layout.moved(key, entry.slot) || layout.stayed(key, entry.slot);
-                if fits && !explained() && !found.stayers.contains(&entry.slot) && possible(entry.slot, false)
-                {
+                if fits && !bit(&staying, entry.slot) && !explained() && possible(entry.slot, false) {
+                    staying[entry.slot as usize / 64] |= 1 << (entry.slot % 64);
                     found.stayers.push(entry.slot);
                     needed.extend_from_slice(search.pending.op(entry.slot).nodes());
                 }
@@ -94,13 +97,13 @@ fn backwards(
 struct Forward<'a> {
     search: &'a Search<'a>,
     key: &'a [u64],
-    reached: Vec<(u32, i64)>,
-    movers: Vec<u32>,
+    reached: FxHashSet<(u32, i64)>,
+    movers: FxHashSet<u32>,
 }
 
 impl<'a> Forward<'a> {
     fn new(search: &'a Search<'a>, key: &'a [u64], movers: &[u32]) -> Self {
-        let mut forward = Self { search, key, reached: Vec::new(), movers: Vec::new() };
+        let mut forward = Self { search, key, reached: FxHashSet::default(), movers: FxHashSet::default() };
         let mut waiting = movers.to_vec();
         loop {
             let before = waiting.len();
@@ -108,8 +111,8 @@ impl<'a> Forward<'a> {
                 let op = search.pending.op(slot);
                 let ready = op.needs().is_some_and(|needs| forward.may_hold(&needs));
                 if ready {
-                    forward.movers.push(slot);
-                    forward.reached.extend_from_slice(op.nodes());
+                    forward.movers.insert(slot);
+                    forward.reached.extend(op.nodes());
                 }
                 !ready
             });
