@@ -16,6 +16,19 @@ use super::problem::{Effect, Op};
 use super::relevant::{narrow, relevant};
 use crate::checker::bank::BankModel;
 
+/// Bursts of indeterminate operations that are tried with one overtaken.
+const BURSTS: usize = 2;
+/// Operations of a burst that are looked at.
+const LONGEST_RUN: usize = 256;
+/// How far into a burst its run may begin.
+const STARTS: usize = 4;
+/// By how many others one may have been overtaken.
+const PLACES: usize = 4;
+/// How many may have been overtaken.
+const OVERTAKINGS: usize = 2;
+/// Orders that are varied further.
+const MOST_ORDERS: usize = 64;
+
 /// What a search may look at and add to.
 pub struct Search<'a> {
     pub pending: &'a Pending,
@@ -284,6 +297,9 @@ impl Search<'_> {
         let used = self.layout.uses(&work.key);
         let found = fixes(self.classes, self.uses, used, &wanted, self.limits, self.meter)?;
         let mut reached = if self.limits.runs > 0 { self.runs(work, nodes)? } else { Vec::new() };
+        if self.limits.swaps {
+            reached.extend(self.overtaken_runs(work, nodes)?);
+        }
         reached.extend(found.into_iter().filter_map(|fix| self.apply(work, fix, wrong)));
         Ok(reached)
     }
@@ -292,32 +308,96 @@ impl Search<'_> {
     /// the order of their invocation, guards obeyed: what a server does that was
     /// paused, or killed in the middle of its queue. A guess, for beams.
     fn runs(&mut self, work: &Work, nodes: &[(u32, i64)]) -> Result<Vec<Work>, Stop> {
-        let order = &self.classes.order;
+        let classes = self.classes;
         let mut reached = Vec::new();
-        for start in order.len().saturating_sub(self.limits.runs)..order.len() {
-            let mut key = work.key.clone();
-            let (mut taken, mut held): (Vec<u32>, Option<usize>) = (Vec::new(), None);
-            for &class in &order[start..] {
-                let effect = self.classes.class(class).effect;
-                self.meter.tick(reached.len())?;
-                let left = self.classes.left(self.uses, self.layout.uses(&key), class) as usize;
-                if left <= taken.iter().filter(|&&other| other == class).count()
-                    || !self.allowed(&key, effect)
-                {
-                    continue;
-                }
-                self.take_effect(&mut key, effect);
-                taken.push(class);
-                if self.holds(&key, nodes) {
-                    held = Some(taken.len());
-                }
-            }
-            if let Some(length) = held {
-                taken.truncate(length);
+        for start in classes.order.len().saturating_sub(self.limits.runs)..classes.order.len() {
+            if let (Some(taken), _) = self.try_run(work, &classes.order[start..], nodes)? {
                 reached.push(self.run(work, &taken));
             }
         }
         Ok(reached)
+    }
+
+    /// Like [`runs`](Search::runs) from near the start of a recent burst, but one
+    /// or two operations came a few places later: arrival and invocation differ a
+    /// little, which shows where it turns a guard.
+    fn overtaken_runs(&mut self, work: &Work, nodes: &[(u32, i64)]) -> Result<Vec<Work>, Stop> {
+        let classes = self.classes;
+        let mut reached = Vec::new();
+        let starts =
+            classes.bursts.iter().rev().take(BURSTS).flat_map(|&burst| (0..STARTS).map(move |at| burst + at));
+        for start in starts.filter(|&start| start < classes.order.len()) {
+            let order = &classes.order[start..classes.order.len().min(start + LONGEST_RUN)];
+            let mut ends: FxHashSet<Box<[u64]>> = FxHashSet::default();
+            let mut orders = vec![order.to_vec()];
+            for _ in 0..OVERTAKINGS {
+                let before = std::mem::take(&mut orders);
+                for mut order in before.into_iter().take(MOST_ORDERS) {
+                    self.overtake(work, &mut order, nodes, &mut ends, &mut orders, &mut reached)?;
+                }
+            }
+        }
+        Ok(reached)
+    }
+
+    /// Every order with one more operation overtaken that ends in a new state.
+    fn overtake(
+        &mut self,
+        work: &Work,
+        order: &mut [u32],
+        nodes: &[(u32, i64)],
+        ends: &mut FxHashSet<Box<[u64]>>,
+        orders: &mut Vec<Vec<u32>>,
+        reached: &mut Vec<Work>,
+    ) -> Result<(), Stop> {
+        for late in 0..order.len() {
+            for places in 1..=PLACES.min(order.len() - 1 - late) {
+                order[late..=late + places].rotate_left(1);
+                let (taken, end) = self.try_run(work, order, nodes)?;
+                if ends.insert(end) {
+                    orders.push(order.to_vec());
+                    if let Some(taken) = taken {
+                        reached.push(self.run(work, &taken));
+                    }
+                }
+                order[late..=late + places].rotate_right(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// The longest part of a run, guards obeyed, after which the nodes hold; and the
+    /// state after all of it.
+    fn try_run(
+        &mut self,
+        work: &Work,
+        order: &[u32],
+        nodes: &[(u32, i64)],
+    ) -> Result<(Option<Vec<u32>>, Box<[u64]>), Stop> {
+        let mut key = work.key.clone();
+        let uses = self.layout.uses(&key);
+        let (mut taken, mut held): (Vec<u32>, Option<usize>) = (Vec::new(), None);
+        for &class in order {
+            let effect = self.classes.class(class).effect;
+            self.meter.tick(0)?;
+            if !self.allowed(&key, effect) {
+                continue;
+            }
+            let left = self.classes.left(self.uses, uses, class) as usize;
+            if left == 0 || left <= taken.iter().filter(|&&other| other == class).count() {
+                continue;
+            }
+            self.take_effect(&mut key, effect);
+            taken.push(class);
+            if self.holds(&key, nodes) {
+                held = Some(taken.len());
+            }
+        }
+        let taken = held.map(|length| {
+            taken.truncate(length);
+            taken
+        });
+        Ok((taken, key))
     }
 
     /// Lets indeterminate operations take effect in the given order.

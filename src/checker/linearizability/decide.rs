@@ -59,7 +59,6 @@ const BEAMS: [(usize, usize, bool, f64); 3] =
 
 impl Decision<'_> {
     fn run(mut self) -> Outcome {
-        let debug = std::env::var_os("DBG").is_some();
         let perhaps = |operation: &crate::history::Operation| operation.outcome() == End::Info;
         let indeterminate = self.history.operations.iter().filter(|operation| perhaps(operation)).count();
         if indeterminate == 0 {
@@ -68,23 +67,7 @@ impl Decision<'_> {
         }
         let mut last = Found::Lost;
         for (round, beam) in BEAMS.into_iter().enumerate() {
-            let t = Instant::now();
-            let found = self.beam(beam);
-            if debug {
-                eprintln!(
-                    "beam {beam:?}: {} furthest {} {:?}",
-                    match &found {
-                        Found::Witness(_) => "w".into(),
-                        Found::Gap => "gap".into(),
-                        Found::Lost => "lost".into(),
-                        Found::Stopped(s) => format!("{s:?}"),
-                        _ => "v".to_string(),
-                    },
-                    self.furthest,
-                    t.elapsed()
-                );
-            }
-            if let found @ Found::Witness(_) = found {
+            if let found @ Found::Witness(_) = self.beam(beam) {
                 return self.outcome(found);
             }
             if round == 0 || matches!(last, Found::Stopped(_)) {
@@ -177,7 +160,13 @@ impl Decision<'_> {
             },
             guarded,
             wide: width > narrow,
-            limits: Limits { size: 12, found: 4 * width, steps: 100_000 + 1_000 * width, runs: 0 },
+            limits: Limits {
+                size: 12,
+                found: 4 * width,
+                steps: 100_000 + 1_000 * width,
+                runs: 0,
+                swaps: false,
+            },
         };
         let (mut engine, mut width) = (self.engine(policy(narrow), share), narrow);
         let mut events = self.problem.events();

@@ -46,18 +46,21 @@ struct Tier {
     size: u32,
     /// How far back runs in the order of invocation may begin.
     runs: usize,
+    /// Whether one operation of a run may have overtaken a few others.
+    swaps: bool,
     /// Whether they may come anywhere in a batch.
     wide: bool,
 }
 
-const TIERS: [Tier; 7] = [
-    Tier { fixes: 0, size: 0, runs: 0, wide: false },
-    Tier { fixes: 1, size: 0, runs: 160, wide: false },
-    Tier { fixes: 1, size: 2, runs: 0, wide: false },
-    Tier { fixes: 2, size: 2, runs: 160, wide: false },
-    Tier { fixes: 1, size: 4, runs: 0, wide: true },
-    Tier { fixes: 2, size: 4, runs: 160, wide: true },
-    Tier { fixes: 3, size: 12, runs: 0, wide: true },
+const TIERS: [Tier; 8] = [
+    Tier { fixes: 0, size: 0, runs: 0, swaps: false, wide: false },
+    Tier { fixes: 1, size: 0, runs: 160, swaps: false, wide: false },
+    Tier { fixes: 1, size: 2, runs: 0, swaps: false, wide: false },
+    Tier { fixes: 2, size: 2, runs: 160, swaps: false, wide: false },
+    Tier { fixes: 1, size: 0, runs: 0, swaps: true, wide: false },
+    Tier { fixes: 1, size: 4, runs: 0, swaps: false, wide: true },
+    Tier { fixes: 2, size: 4, runs: 160, swaps: false, wide: true },
+    Tier { fixes: 3, size: 12, runs: 0, swaps: false, wide: true },
 ];
 
 /// Where a search stood before an event, to go back to.
@@ -81,6 +84,7 @@ pub struct Engine {
     uses: Uses,
     saved: Vec<Saved>,
     collect_at: usize,
+    returns: usize,
     /// The budget, for its owner to read.
     pub meter: Meter,
 }
@@ -111,6 +115,7 @@ impl Engine {
             uses: Uses::default(),
             saved: Vec::new(),
             collect_at: 1 << 20,
+            returns: 0,
             meter,
         }
     }
@@ -193,7 +198,7 @@ impl Engine {
     }
 
     fn perhaps(&mut self, number: u32, effect: Effect) {
-        self.classes.add(number, effect);
+        self.classes.add(number, effect, self.returns);
         if self.policy.guarded || !self.pending.any_blind() {
             return;
         }
@@ -209,6 +214,7 @@ impl Engine {
 
     fn returned(&mut self, number: u32) -> Result<Alive, Stop> {
         let Some(slot) = self.pending.slot(number) else { return Ok(Alive::Yes) };
+        self.returns += 1;
         self.meter.choices = self.policy.limits.steps;
         let mut before = std::mem::take(&mut self.frontier);
         let mut after = Vec::with_capacity(before.len());
@@ -253,7 +259,7 @@ impl Engine {
             if tier.wide && !policy.wide {
                 break;
             }
-            search.limits = Limits { size: tier.size, runs: tier.runs, ..policy.limits };
+            search.limits = Limits { size: tier.size, runs: tier.runs, swaps: tier.swaps, ..policy.limits };
             search.complete(config, slot, tier.fixes, tier.wide, after)?;
             if !indeterminate || (after.len() > found && slack == 0) {
                 break;

@@ -35,7 +35,13 @@ pub struct Classes {
     sums: Vec<Option<FxHashSet<i64>>>,
     /// Class of each indeterminate operation in the order of invocation.
     pub order: Vec<u32>,
+    /// Where bursts begin in `order`.
+    pub bursts: Vec<usize>,
+    last: usize,
 }
+
+/// Returns between two invocations of different bursts.
+const CALM: usize = 200;
 
 impl Classes {
     /// None yet.
@@ -47,11 +53,17 @@ impl Classes {
             touching: vec![Vec::new(); accounts],
             sums: vec![zero; accounts],
             order: Vec::new(),
+            bursts: Vec::new(),
+            last: 0,
         }
     }
 
-    /// One more operation of a class may have happened.
-    pub fn add(&mut self, number: u32, effect: Effect) {
+    /// One more operation of a class may have happened; `now` counts returns.
+    pub fn add(&mut self, number: u32, effect: Effect, now: usize) {
+        if self.bursts.is_empty() || now > self.last + CALM {
+            self.bursts.push(self.order.len());
+        }
+        self.last = now;
         let next = self.list.len() as u32;
         let class = *self.index.entry(effect).or_insert(next);
         if class == next {
@@ -117,11 +129,14 @@ pub struct Limits {
     pub steps: usize,
     /// How far back runs in the order of invocation may begin, in operations.
     pub runs: usize,
+    /// Whether one operation of a run may have overtaken a few others.
+    pub swaps: bool,
 }
 
 impl Limits {
     /// Everything is enumerated.
-    pub const NONE: Self = Self { size: u32::MAX, found: usize::MAX, steps: usize::MAX, runs: 0 };
+    pub const NONE: Self =
+        Self { size: u32::MAX, found: usize::MAX, steps: usize::MAX, runs: 0, swaps: false };
 }
 
 struct Item {
