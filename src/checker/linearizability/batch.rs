@@ -48,6 +48,9 @@ pub struct Search<'a> {
     pub meter: &'a mut Meter,
 }
 
+/// Words of a configuration, or of a mask.
+type Key = Box<[u64]>;
+
 /// A configuration in the middle of a batch.
 #[derive(Clone)]
 struct Work {
@@ -155,7 +158,7 @@ impl Search<'_> {
         let loose = vec![0; self.layout.words].into();
         let Config { key, trail, cost } = config.clone();
         let mut stack = vec![Work { key, loose, trail, cost, fixes }];
-        let mut seen: FxHashSet<(Box<[u64]>, Box<[u64]>)> = FxHashSet::default();
+        let mut seen: FxHashSet<(Key, Key)> = FxHashSet::default();
         while let Some(work) = stack.pop() {
             self.meter.tick(out.len() + stack.len() + 2 * seen.len())?;
             if let Some(watch) = &mut self.watch {
@@ -328,7 +331,7 @@ impl Search<'_> {
             classes.bursts.iter().rev().take(BURSTS).flat_map(|&burst| (0..STARTS).map(move |at| burst + at));
         for start in starts.filter(|&start| start < classes.order.len()) {
             let order = &classes.order[start..classes.order.len().min(start + LONGEST_RUN)];
-            let mut ends: FxHashSet<Box<[u64]>> = FxHashSet::default();
+            let mut ends: FxHashSet<Key> = FxHashSet::default();
             let mut orders = vec![order.to_vec()];
             for _ in 0..OVERTAKINGS {
                 let before = std::mem::take(&mut orders);
@@ -346,21 +349,38 @@ impl Search<'_> {
         work: &Work,
         order: &mut [u32],
         nodes: &[(u32, i64)],
-        ends: &mut FxHashSet<Box<[u64]>>,
+        ends: &mut FxHashSet<Key>,
         orders: &mut Vec<Vec<u32>>,
         reached: &mut Vec<Work>,
     ) -> Result<(), Stop> {
         for late in 0..order.len() {
             for places in 1..=PLACES.min(order.len() - 1 - late) {
                 order[late..=late + places].rotate_left(1);
-                let (taken, end) = self.try_run(work, order, nodes)?;
-                if ends.insert(end) {
-                    orders.push(order.to_vec());
-                    if let Some(taken) = taken {
-                        reached.push(self.run(work, &taken));
-                    }
-                }
+                self.vary(work, order, nodes, ends, orders, reached)?;
                 order[late..=late + places].rotate_right(1);
+            }
+            // It may also have been lost on its way.
+            let rest: Vec<u32> = order[..late].iter().chain(&order[late + 1..]).copied().collect();
+            self.vary(work, &rest, nodes, ends, orders, reached)?;
+        }
+        Ok(())
+    }
+
+    /// One order of a run, kept if it ends in a new state.
+    fn vary(
+        &mut self,
+        work: &Work,
+        order: &[u32],
+        nodes: &[(u32, i64)],
+        ends: &mut FxHashSet<Key>,
+        orders: &mut Vec<Vec<u32>>,
+        reached: &mut Vec<Work>,
+    ) -> Result<(), Stop> {
+        let (taken, end) = self.try_run(work, order, nodes)?;
+        if ends.insert(end) {
+            orders.push(order.to_vec());
+            if let Some(taken) = taken {
+                reached.push(self.run(work, &taken));
             }
         }
         Ok(())
@@ -373,7 +393,7 @@ impl Search<'_> {
         work: &Work,
         order: &[u32],
         nodes: &[(u32, i64)],
-    ) -> Result<(Option<Vec<u32>>, Box<[u64]>), Stop> {
+    ) -> Result<(Option<Vec<u32>>, Key), Stop> {
         let mut key = work.key.clone();
         let uses = self.layout.uses(&key);
         let (mut taken, mut held): (Vec<u32>, Option<usize>) = (Vec::new(), None);

@@ -59,7 +59,7 @@ impl Meter {
     #[inline]
     pub fn tick(&mut self, units: usize) -> Result<(), Stop> {
         self.ticks += 1;
-        if self.ticks % STRIDE == 0 { self.look(units) } else { Ok(()) }
+        if self.ticks.is_multiple_of(STRIDE) { self.look(units) } else { Ok(()) }
     }
 
     #[cold]

@@ -206,11 +206,11 @@ fn bounds(items: &[Item], accounts: usize) -> Vec<Vec<(i64, i64)>> {
     }
     let mut bounds = vec![vec![(0, 0); accounts]; items.len() + 1];
     for (at, item) in items.iter().enumerate().rev() {
-        for account in 0..accounts {
-            let (low, high) = bounds[at + 1][account];
-            let change = item.change[account] * i64::from(item.left);
-            bounds[at][account] = (low + change.min(0), high + change.max(0));
-        }
+        let wider = |(&(low, high), &change): (&(i64, i64), &i64)| {
+            let change = change * i64::from(item.left);
+            (low + change.min(0), high + change.max(0))
+        };
+        bounds[at] = bounds[at + 1].iter().zip(&item.change).map(wider).collect();
     }
     bounds
 }

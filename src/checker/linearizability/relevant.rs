@@ -53,7 +53,8 @@ fn backwards(
 ) -> Relevant {
     let (layout, op) = (search.layout, search.pending.op(target));
     let mut found = Relevant::default();
-    let (mut needed, mut ended): (Vec<(u32, i64)>, Vec<(u32, i64)>) = (Vec::new(), Vec::new());
+    let mut needed: Vec<(u32, i64)> = Vec::new();
+    let mut ended: Vec<(u32, i64)> = Vec::new();
     if op.can_stay && !layout.stayed(key, target) {
         needed.extend_from_slice(op.nodes());
     }
