@@ -27,7 +27,7 @@ const PLACES: usize = 4;
 /// How many may have been overtaken.
 const OVERTAKINGS: usize = 2;
 /// Orders that are varied further.
-const MOST_ORDERS: usize = 64;
+const MOST_ORDERS: usize = 128;
 
 /// What a search may look at and add to.
 pub struct Search<'a> {
@@ -361,7 +361,7 @@ impl Search<'_> {
             }
             // It may also have been lost on its way.
             let rest: Vec<u32> = order[..late].iter().chain(&order[late + 1..]).copied().collect();
-            self.vary(work, &rest, nodes, ends, orders, reached)?;
+            self.vary(work, &rest, nodes, ends, &mut Vec::new(), reached)?;
         }
         Ok(())
     }
