@@ -16,19 +16,6 @@ use super::problem::{Effect, Op};
 use super::relevant::{narrow, relevant};
 use crate::checker::bank::BankModel;
 
-/// Bursts of indeterminate operations that are tried with one overtaken.
-const BURSTS: usize = 2;
-/// Operations of a burst that are looked at.
-const LONGEST_RUN: usize = 256;
-/// How far into a burst its run may begin.
-const STARTS: usize = 4;
-/// By how many others one may have been overtaken.
-const PLACES: usize = 4;
-/// How many may have been overtaken.
-const OVERTAKINGS: usize = 2;
-/// Orders that are varied further.
-const MOST_ORDERS: usize = 128;
-
 /// What a search may look at and add to.
 pub struct Search<'a> {
     pub pending: &'a Pending,
@@ -49,18 +36,20 @@ pub struct Search<'a> {
 }
 
 /// Words of a configuration, or of a mask.
-type Key = Box<[u64]>;
+pub type Key = Box<[u64]>;
 
 /// A configuration in the middle of a batch.
 #[derive(Clone)]
-struct Work {
-    key: Box<[u64]>,
+pub struct Work {
+    pub key: Key,
     /// Slots used in the batch that nothing later in it depends on yet.
-    loose: Box<[u64]>,
-    trail: u32,
-    cost: u32,
+    pub loose: Key,
+    /// Last step of the order so far.
+    pub trail: u32,
+    /// How unlikely it looks.
+    pub cost: u32,
     /// How many more operations may call for indeterminate ones.
-    fixes: u32,
+    pub fixes: u32,
 }
 
 /// What the quick look found.
@@ -307,132 +296,8 @@ impl Search<'_> {
         Ok(reached)
     }
 
-    /// States in which the nodes hold after a run of indeterminate operations in
-    /// the order of their invocation, guards obeyed: what a server does that was
-    /// paused, or killed in the middle of its queue. A guess, for beams.
-    fn runs(&mut self, work: &Work, nodes: &[(u32, i64)]) -> Result<Vec<Work>, Stop> {
-        let classes = self.classes;
-        let mut reached = Vec::new();
-        for start in classes.order.len().saturating_sub(self.limits.runs)..classes.order.len() {
-            if let (Some(taken), _) = self.try_run(work, &classes.order[start..], nodes)? {
-                reached.push(self.run(work, &taken));
-            }
-        }
-        Ok(reached)
-    }
-
-    /// Like [`runs`](Search::runs) from near the start of a recent burst, but one
-    /// or two operations came a few places later: arrival and invocation differ a
-    /// little, which shows where it turns a guard.
-    fn overtaken_runs(&mut self, work: &Work, nodes: &[(u32, i64)]) -> Result<Vec<Work>, Stop> {
-        let classes = self.classes;
-        let mut reached = Vec::new();
-        let starts =
-            classes.bursts.iter().rev().take(BURSTS).flat_map(|&burst| (0..STARTS).map(move |at| burst + at));
-        for start in starts.filter(|&start| start < classes.order.len()) {
-            let order = &classes.order[start..classes.order.len().min(start + LONGEST_RUN)];
-            let mut ends: FxHashSet<Key> = FxHashSet::default();
-            let mut orders = vec![order.to_vec()];
-            for _ in 0..OVERTAKINGS {
-                let before = std::mem::take(&mut orders);
-                for mut order in before.into_iter().take(MOST_ORDERS) {
-                    self.overtake(work, &mut order, nodes, &mut ends, &mut orders, &mut reached)?;
-                }
-            }
-        }
-        Ok(reached)
-    }
-
-    /// Every order with one more operation overtaken that ends in a new state.
-    fn overtake(
-        &mut self,
-        work: &Work,
-        order: &mut [u32],
-        nodes: &[(u32, i64)],
-        ends: &mut FxHashSet<Key>,
-        orders: &mut Vec<Vec<u32>>,
-        reached: &mut Vec<Work>,
-    ) -> Result<(), Stop> {
-        for late in 0..order.len() {
-            for places in 1..=PLACES.min(order.len() - 1 - late) {
-                order[late..=late + places].rotate_left(1);
-                self.vary(work, order, nodes, ends, orders, reached)?;
-                order[late..=late + places].rotate_right(1);
-            }
-            // It may also have been lost on its way.
-            let rest: Vec<u32> = order[..late].iter().chain(&order[late + 1..]).copied().collect();
-            self.vary(work, &rest, nodes, ends, &mut Vec::new(), reached)?;
-        }
-        Ok(())
-    }
-
-    /// One order of a run, kept if it ends in a new state.
-    fn vary(
-        &mut self,
-        work: &Work,
-        order: &[u32],
-        nodes: &[(u32, i64)],
-        ends: &mut FxHashSet<Key>,
-        orders: &mut Vec<Vec<u32>>,
-        reached: &mut Vec<Work>,
-    ) -> Result<(), Stop> {
-        let (taken, end) = self.try_run(work, order, nodes)?;
-        if ends.insert(end) {
-            orders.push(order.to_vec());
-            if let Some(taken) = taken {
-                reached.push(self.run(work, &taken));
-            }
-        }
-        Ok(())
-    }
-
-    /// The longest part of a run, guards obeyed, after which the nodes hold; and the
-    /// state after all of it.
-    fn try_run(
-        &mut self,
-        work: &Work,
-        order: &[u32],
-        nodes: &[(u32, i64)],
-    ) -> Result<(Option<Vec<u32>>, Key), Stop> {
-        let mut key = work.key.clone();
-        let uses = self.layout.uses(&key);
-        let (mut taken, mut held): (Vec<u32>, Option<usize>) = (Vec::new(), None);
-        for &class in order {
-            let effect = self.classes.class(class).effect;
-            self.meter.tick(0)?;
-            if !self.allowed(&key, effect) {
-                continue;
-            }
-            let left = self.classes.left(self.uses, uses, class) as usize;
-            if left == 0 || left <= taken.iter().filter(|&&other| other == class).count() {
-                continue;
-            }
-            self.take_effect(&mut key, effect);
-            taken.push(class);
-            if self.holds(&key, nodes) {
-                held = Some(taken.len());
-            }
-        }
-        let taken = held.map(|length| {
-            taken.truncate(length);
-            taken
-        });
-        Ok((taken, key))
-    }
-
-    /// Lets indeterminate operations take effect in the given order.
-    fn run(&mut self, work: &Work, taken: &[u32]) -> Work {
-        let mut next = work.clone();
-        let uses = self.uses.add(self.layout.uses(&next.key), taken);
-        self.layout.set_uses(&mut next.key, uses);
-        next.cost += 2;
-        next.fixes = next.fixes.saturating_sub(1);
-        taken.iter().for_each(|&class| self.fire(&mut next, class));
-        next
-    }
-
     /// One indeterminate operation takes effect.
-    fn fire(&mut self, work: &mut Work, class: u32) {
+    pub fn fire(&mut self, work: &mut Work, class: u32) {
         let effect = self.classes.class(class).effect;
         self.take_effect(&mut work.key, effect);
         work.trail = self.trail.push(work.trail, Step::Used(class));
@@ -461,12 +326,12 @@ impl Search<'_> {
         Some(next)
     }
 
-    fn allowed(&self, key: &[u64], effect: Effect) -> bool {
+    pub fn allowed(&self, key: &[u64], effect: Effect) -> bool {
         let (from, to) = (self.layout.balance(key, effect.from), self.layout.balance(key, effect.to));
         self.model.transfer(from, to, effect.amount).is_some()
     }
 
-    fn take_effect(&self, key: &mut [u64], effect: Effect) {
+    pub fn take_effect(&self, key: &mut [u64], effect: Effect) {
         let (from, to) = (self.layout.balance(key, effect.from), self.layout.balance(key, effect.to));
         self.layout.set_balance(key, effect.from, from.wrapping_sub(effect.amount));
         self.layout.set_balance(key, effect.to, to.wrapping_add(effect.amount));
@@ -490,7 +355,7 @@ impl Search<'_> {
     }
 
     #[inline]
-    fn holds(&self, key: &[u64], nodes: &[(u32, i64)]) -> bool {
+    pub fn holds(&self, key: &[u64], nodes: &[(u32, i64)]) -> bool {
         nodes.iter().all(|&(account, value)| self.layout.balance(key, account) == value)
     }
 

@@ -23,6 +23,7 @@ mod pending;
 mod perhaps;
 mod plain;
 mod relevant;
+mod runs;
 
 use crate::history::data_file::DataFile;
 
