@@ -100,7 +100,7 @@ fn judge(name: &str, shape: &Shape, wrong: bool) {
     if wrong {
         spoil(&mut big.history);
     }
-    let budget = Budget { time: Duration::from_secs(10), memory: 2 << 30 };
+    let budget = Budget { time: Duration::from_secs(20), memory: 2 << 30 };
     let held = memory();
     reset_peak();
     let start = Instant::now();

@@ -41,7 +41,7 @@ pub struct Classes {
 }
 
 /// Returns between two invocations of different bursts.
-const CALM: usize = 200;
+const CALM: usize = 8;
 
 impl Classes {
     /// None yet.

@@ -11,7 +11,7 @@ use super::batch::{Key, Search, Work};
 use super::budget::Stop;
 
 /// Bursts of indeterminate operations that are tried with one overtaken.
-const BURSTS: usize = 2;
+const BURSTS: usize = 3;
 /// Operations of a burst that are looked at.
 const LONGEST_RUN: usize = 256;
 /// How far into a burst its run may begin.
