@@ -1,6 +1,6 @@
 //! What was recorded: the lines of `history.jsonl`, and the same thing in memory.
 //!
-//! [`line`] is the format as the recorder writes it, [`read`] takes it in again
+//! [`mod@line`] is the format as the recorder writes it, [`read`] takes it in again
 //! and pairs invocations with completions. This module holds the plain data
 //! between the two. It judges nothing and must not know of processes, sockets or
 //! models; the order of lines is the order that is checked.

@@ -2,7 +2,7 @@
 //!
 //! It may be fed from a file or while a run goes on; an operation's result must
 //! be known when its invocation is fed. Nothing it holds grows with the history
-//! but the orders themselves ([`Trail`]). Must not know where events come from,
+//! but the orders themselves (`Trail`). Must not know where events come from,
 //! nor what is said about its answer.
 
 use rustc_hash::FxHashMap;
