@@ -115,3 +115,18 @@ fn scripted_operations_are_carried_out_in_order() {
     assert!(acknowledged[0].contains(r#""amount":30,"balances":[70,130]"#), "{acknowledged:#?}");
     assert!(acknowledged[1].contains(r#""amount":0,"balances":[130,70]"#), "{acknowledged:#?}");
 }
+
+#[test]
+fn the_published_schema_is_the_one_that_is_printed_and_every_shipped_workload_names_it() {
+    let printed = Bench::new().output(&["schema"]).exits(0).out;
+    let published = std::fs::read_to_string(project("workloads/schema.json")).unwrap();
+    assert_eq!(printed, published, "write it anew: rsm-check schema > workloads/schema.json");
+    for entry in std::fs::read_dir(project("workloads")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|kind| kind == "json") && !path.ends_with("schema.json") {
+            let workload = rsm_check::workload::load(&path).unwrap_or_else(|why| panic!("{why}"));
+            assert_eq!(workload.schema.as_deref(), Some("schema.json"), "{}", path.display());
+            assert_eq!(path.file_stem().unwrap(), workload.name.as_str());
+        }
+    }
+}
