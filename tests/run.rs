@@ -128,3 +128,18 @@ fn what_a_healed_delay_still_holds_back_is_waited_for() {
     );
     bench.run(&workload, &[]).exits(0);
 }
+
+#[test]
+fn the_published_schema_is_the_one_that_is_printed_and_every_shipped_workload_names_it() {
+    let printed = Bench::new().output(&["schema"]).exits(0).out;
+    let published = std::fs::read_to_string(project("workloads/schema.json")).unwrap();
+    assert_eq!(printed, published, "write it anew: rsm-check schema > workloads/schema.json");
+    for entry in std::fs::read_dir(project("workloads")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|kind| kind == "json") && !path.ends_with("schema.json") {
+            let workload = rsm_check::workload::load(&path).unwrap_or_else(|why| panic!("{why}"));
+            assert_eq!(workload.schema.as_deref(), Some("schema.json"), "{}", path.display());
+            assert_eq!(path.file_stem().unwrap(), workload.name.as_str());
+        }
+    }
+}

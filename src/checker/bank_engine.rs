@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::bank::BankModel;
 use super::judgement::{Explained, Linearized, Linearizer};
 use super::linearizability::{Budget, Final, Outcome, check, in_words};
-use super::{count, final_files, list};
+use super::{count, cycle, final_files, list};
 use crate::fault::Node;
 use crate::history::data_file::{DataFile, parse_data_file};
 use crate::recorded::{Recorded, ReplicaFile};
@@ -50,7 +50,13 @@ impl Linearizer for BankEngine {
             return Linearized { result, order: None };
         }
         let outcome = check(&recorded.history, &model, &finals, &self.budget);
-        let result = in_words(&recorded.history, &model, &finals, &outcome).with_details(left_out(&unfit));
+        let mut result =
+            in_words(&recorded.history, &model, &finals, &outcome).with_details(left_out(&unfit));
+        if matches!(outcome, Outcome::Violation(_)) {
+            // A proof in words says more than the place where the search ended.
+            let proof = cycle::explain(&recorded.history, &model, &finals).unwrap_or_default();
+            result.details.splice(0..0, proof);
+        }
         Linearized { result, order: order(recorded, outcome) }
     }
 

@@ -1,7 +1,7 @@
 //! Reading a history back, in one pass and without holding its text.
 //!
-//! This file cuts the stream into bounded lines and numbers them; [`super::raw`]
-//! knows the fields of one line, [`super::pair`] joins lines into operations.
+//! This file cuts the stream into bounded lines and numbers them; `raw`
+//! knows the fields of one line, `pair` joins lines into operations.
 //! Malformed is not the same as wrong: a file that breaks the format says nothing
 //! of the system under test. Must not know of models or verdicts.
 

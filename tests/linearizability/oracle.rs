@@ -38,7 +38,7 @@ pub fn linearizable(history: &History, model: &BankModel, finals: &[Final], step
     }));
     let words = ops.len().div_ceil(64);
     let mut search = Search { model, ops, seen: HashSet::new(), steps };
-    search.go(&mut vec![0; words], &mut vec![i128::from(model.initial); accounts.len()], 0)
+    search.go(&mut vec![0; words], &vec![i128::from(model.initial); accounts.len()], 0)
 }
 
 fn op(operation: &rsm_check::history::Operation) -> Option<Op> {
@@ -73,7 +73,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn go(&mut self, done: &mut Vec<u64>, bank: &mut Vec<i128>, first: usize) -> Option<bool> {
+    fn go(&mut self, done: &mut Vec<u64>, bank: &[i128], first: usize) -> Option<bool> {
         let is_done = |done: &[u64], at: usize| done[at / 64] >> (at % 64) & 1 == 1;
         let first = (first..self.ops.len()).find(|&at| !is_done(done, at)).unwrap_or(self.ops.len());
         let open = (first..self.ops.len()).filter(|&at| !is_done(done, at));
@@ -82,7 +82,7 @@ impl Search<'_> {
             return Some(true);
         }
         self.steps = self.steps.checked_sub(1)?;
-        if !self.seen.insert((done.clone(), bank.clone())) {
+        if !self.seen.insert((done.clone(), bank.to_vec())) {
             return Some(false);
         }
         for at in first..self.ops.len() {
@@ -92,9 +92,9 @@ impl Search<'_> {
             if is_done(done, at) {
                 continue;
             }
-            let Some(mut after) = self.apply(at, bank) else { continue };
+            let Some(after) = self.apply(at, bank) else { continue };
             done[at / 64] |= 1 << (at % 64);
-            let found = self.go(done, &mut after, first)?;
+            let found = self.go(done, &after, first)?;
             done[at / 64] &= !(1 << (at % 64));
             if found {
                 return Some(true);

@@ -13,7 +13,7 @@ use super::config::{Config, Layout, Step, Trail, Uses, bits};
 use super::pending::Pending;
 use super::perhaps::{Classes, Limits, fixes};
 use super::problem::{Effect, Op};
-use super::relevant::relevant;
+use super::relevant::{narrow, relevant};
 use crate::checker::bank::BankModel;
 
 /// What a search may look at and add to.
@@ -35,16 +35,21 @@ pub struct Search<'a> {
     pub meter: &'a mut Meter,
 }
 
+/// Words of a configuration, or of a mask.
+pub type Key = Box<[u64]>;
+
 /// A configuration in the middle of a batch.
 #[derive(Clone)]
-struct Work {
-    key: Box<[u64]>,
+pub struct Work {
+    pub key: Key,
     /// Slots used in the batch that nothing later in it depends on yet.
-    loose: Box<[u64]>,
-    trail: u32,
-    cost: u32,
+    pub loose: Key,
+    /// Last step of the order so far.
+    pub trail: u32,
+    /// How unlikely it looks.
+    pub cost: u32,
     /// How many more operations may call for indeterminate ones.
-    fixes: u32,
+    pub fixes: u32,
 }
 
 /// What the quick look found.
@@ -138,19 +143,27 @@ impl Search<'_> {
         if self.layout.stayed(&config.key, target) {
             out.push(config.clone());
         }
-        let relevant = relevant(self, &config.key, target, wide);
+        let wider = if fixes > 0 { Some(relevant(self, &config.key, target, wide)) } else { None };
         let loose = vec![0; self.layout.words].into();
         let Config { key, trail, cost } = config.clone();
         let mut stack = vec![Work { key, loose, trail, cost, fixes }];
-        let mut seen: FxHashSet<(Box<[u64]>, Box<[u64]>)> = FxHashSet::default();
-        let single = relevant.movers.is_empty() && (relevant.stayers.is_empty() || fixes == 0);
+        let mut seen: FxHashSet<(Key, Key)> = FxHashSet::default();
         while let Some(work) = stack.pop() {
             self.meter.tick(out.len() + stack.len() + 2 * seen.len())?;
             if let Some(watch) = &mut self.watch {
                 watch.push(work.key.clone());
             }
             self.finish(&work, target, out)?;
-            if single || !seen.insert((work.key.clone(), work.loose.clone())) {
+            // Where only known results count, every step narrows what still matters.
+            let narrowed = match &wider {
+                Some(_) if work.fixes > 0 => None,
+                _ => Some(narrow(self, &work.key, target)),
+            };
+            let Some(relevant) = narrowed.as_ref().or(wider.as_ref()) else { continue };
+            if relevant.movers.is_empty() && (relevant.stayers.is_empty() || work.fixes == 0) {
+                continue;
+            }
+            if !seen.insert((work.key.clone(), work.loose.clone())) {
                 continue;
             }
             for &slot in &relevant.movers {
@@ -275,7 +288,22 @@ impl Search<'_> {
         let wrong = wanted.iter().filter(|(_, change)| *change != 0).count() as u32;
         let used = self.layout.uses(&work.key);
         let found = fixes(self.classes, self.uses, used, &wanted, self.limits, self.meter)?;
-        Ok(found.into_iter().filter_map(|fix| self.apply(work, fix, wrong)).collect())
+        let mut reached = if self.limits.runs > 0 { self.runs(work, nodes)? } else { Vec::new() };
+        if self.limits.swaps {
+            reached.extend(self.overtaken_runs(work, nodes)?);
+        }
+        reached.extend(found.into_iter().filter_map(|fix| self.apply(work, fix, wrong)));
+        Ok(reached)
+    }
+
+    /// One indeterminate operation takes effect.
+    pub fn fire(&mut self, work: &mut Work, class: u32) {
+        let effect = self.classes.class(class).effect;
+        self.take_effect(&mut work.key, effect);
+        work.trail = self.trail.push(work.trail, Step::Used(class));
+        let nodes = [(effect.from, 0), (effect.to, 0)];
+        self.tie(&mut work.loose, &nodes);
+        work.trail = self.mark_stays(&mut work.key, work.trail, &nodes, Some(&mut work.loose));
     }
 
     /// Lets indeterminate operations take effect; `None` if guards forbid it and
@@ -293,22 +321,17 @@ impl Search<'_> {
                 return None;
             }
             let class = fix.swap_remove(ready.unwrap_or(0));
-            let effect = self.classes.class(class).effect;
-            self.take_effect(&mut next.key, effect);
-            next.trail = self.trail.push(next.trail, Step::Used(class));
-            let nodes = [(effect.from, 0), (effect.to, 0)];
-            self.tie(&mut next.loose, &nodes);
-            next.trail = self.mark_stays(&mut next.key, next.trail, &nodes, Some(&mut next.loose));
+            self.fire(&mut next, class);
         }
         Some(next)
     }
 
-    fn allowed(&self, key: &[u64], effect: Effect) -> bool {
+    pub fn allowed(&self, key: &[u64], effect: Effect) -> bool {
         let (from, to) = (self.layout.balance(key, effect.from), self.layout.balance(key, effect.to));
         self.model.transfer(from, to, effect.amount).is_some()
     }
 
-    fn take_effect(&self, key: &mut [u64], effect: Effect) {
+    pub fn take_effect(&self, key: &mut [u64], effect: Effect) {
         let (from, to) = (self.layout.balance(key, effect.from), self.layout.balance(key, effect.to));
         self.layout.set_balance(key, effect.from, from.wrapping_sub(effect.amount));
         self.layout.set_balance(key, effect.to, to.wrapping_add(effect.amount));
@@ -332,7 +355,7 @@ impl Search<'_> {
     }
 
     #[inline]
-    fn holds(&self, key: &[u64], nodes: &[(u32, i64)]) -> bool {
+    pub fn holds(&self, key: &[u64], nodes: &[(u32, i64)]) -> bool {
         nodes.iter().all(|&(account, value)| self.layout.balance(key, account) == value)
     }
 

@@ -42,6 +42,9 @@ pub struct Meter {
     pub held: usize,
     /// Bytes that each unit told to [`tick`](Meter::tick) stands for.
     pub unit: usize,
+    /// Steps that a bounded search may still take to choose indeterminate
+    /// operations for the current return.
+    pub choices: usize,
     /// The most that was seen, in bytes.
     pub peak: usize,
 }
@@ -49,14 +52,14 @@ pub struct Meter {
 impl Meter {
     /// A meter that stops at `deadline` or above `memory` bytes.
     pub fn new(deadline: Instant, memory: usize) -> Self {
-        Self { deadline, memory, ticks: 0, held: 0, unit: 0, peak: 0 }
+        Self { deadline, memory, ticks: 0, held: 0, unit: 0, choices: 0, peak: 0 }
     }
 
     /// Some work was done, and `units` are held for now.
     #[inline]
     pub fn tick(&mut self, units: usize) -> Result<(), Stop> {
         self.ticks += 1;
-        if self.ticks % STRIDE == 0 { self.look(units) } else { Ok(()) }
+        if self.ticks.is_multiple_of(STRIDE) { self.look(units) } else { Ok(()) }
     }
 
     #[cold]

@@ -153,9 +153,20 @@ impl Decision<'_> {
         let policy = |width: usize| Policy {
             exact: false,
             width,
-            fixes: 3,
+            slack: match width / narrow {
+                0..4 => 0,
+                4..64 => 1,
+                _ => 2,
+            },
             guarded,
-            limits: Limits { size: 12, found: 4 * width, steps: 200 * width },
+            wide: width > narrow,
+            limits: Limits {
+                size: 12,
+                found: 4 * width,
+                steps: 100_000 + 1_000 * width,
+                runs: 0,
+                swaps: false,
+            },
         };
         let (mut engine, mut width) = (self.engine(policy(narrow), share), narrow);
         let mut events = self.problem.events();

@@ -2,7 +2,7 @@
 //!
 //! It may be fed from a file or while a run goes on; an operation's result must
 //! be known when its invocation is fed. Nothing it holds grows with the history
-//! but the orders themselves ([`Trail`]). Must not know where events come from,
+//! but the orders themselves (`Trail`). Must not know where events come from,
 //! nor what is said about its answer.
 
 use rustc_hash::FxHashMap;
@@ -22,10 +22,12 @@ pub struct Policy {
     pub exact: bool,
     /// Configurations kept after each return.
     pub width: usize,
-    /// Operations of one batch that may call for indeterminate ones.
-    pub fixes: u32,
+    /// Further tiers of guesses that are tried though one was good already.
+    pub slack: usize,
     /// Whether guards of indeterminate operations count on the way.
     pub guarded: bool,
+    /// Whether indeterminate operations may come anywhere in a batch.
+    pub wide: bool,
     /// Bounds of the choice of indeterminate operations for one operation.
     pub limits: Limits,
 }
@@ -33,8 +35,33 @@ pub struct Policy {
 impl Policy {
     /// Nothing is left out.
     pub const EXACT: Self =
-        Self { exact: true, width: usize::MAX, fixes: u32::MAX, guarded: false, limits: Limits::NONE };
+        Self { exact: true, width: usize::MAX, slack: 0, guarded: false, wide: true, limits: Limits::NONE };
 }
+
+/// How a beam looks for indeterminate operations, likeliest guesses first.
+struct Tier {
+    /// Operations of one batch that may call for them.
+    fixes: u32,
+    /// Most of them for one operation, chosen freely.
+    size: u32,
+    /// How far back runs in the order of invocation may begin.
+    runs: usize,
+    /// Whether one operation of a run may have overtaken a few others.
+    swaps: bool,
+    /// Whether they may come anywhere in a batch.
+    wide: bool,
+}
+
+const TIERS: [Tier; 8] = [
+    Tier { fixes: 0, size: 0, runs: 0, swaps: false, wide: false },
+    Tier { fixes: 1, size: 0, runs: 160, swaps: false, wide: false },
+    Tier { fixes: 1, size: 2, runs: 0, swaps: false, wide: false },
+    Tier { fixes: 2, size: 2, runs: 160, swaps: false, wide: false },
+    Tier { fixes: 1, size: 0, runs: 0, swaps: true, wide: false },
+    Tier { fixes: 1, size: 4, runs: 0, swaps: false, wide: true },
+    Tier { fixes: 2, size: 4, runs: 160, swaps: false, wide: true },
+    Tier { fixes: 3, size: 12, runs: 0, swaps: false, wide: true },
+];
 
 /// Where a search stood before an event, to go back to.
 #[derive(Clone)]
@@ -57,6 +84,7 @@ pub struct Engine {
     uses: Uses,
     saved: Vec<Saved>,
     collect_at: usize,
+    returns: usize,
     /// The budget, for its owner to read.
     pub meter: Meter,
 }
@@ -87,6 +115,7 @@ impl Engine {
             uses: Uses::default(),
             saved: Vec::new(),
             collect_at: 1 << 20,
+            returns: 0,
             meter,
         }
     }
@@ -169,7 +198,7 @@ impl Engine {
     }
 
     fn perhaps(&mut self, number: u32, effect: Effect) {
-        self.classes.add(number, effect);
+        self.classes.add(number, effect, self.returns);
         if self.policy.guarded || !self.pending.any_blind() {
             return;
         }
@@ -185,6 +214,8 @@ impl Engine {
 
     fn returned(&mut self, number: u32) -> Result<Alive, Stop> {
         let Some(slot) = self.pending.slot(number) else { return Ok(Alive::Yes) };
+        self.returns += 1;
+        self.meter.choices = self.policy.limits.steps;
         let mut before = std::mem::take(&mut self.frontier);
         let mut after = Vec::with_capacity(before.len());
         for config in &mut before {
@@ -223,12 +254,17 @@ impl Engine {
             let fixes = if indeterminate { u32::MAX } else { 0 };
             return search.complete(config, slot, fixes, indeterminate, after);
         }
-        let found = after.len();
-        for fixes in 0..=policy.fixes {
-            search.complete(config, slot, fixes, false, after)?;
-            if after.len() > found || !indeterminate {
+        let (found, mut slack) = (after.len(), policy.slack);
+        for tier in TIERS {
+            if tier.wide && !policy.wide {
                 break;
             }
+            search.limits = Limits { size: tier.size, runs: tier.runs, swaps: tier.swaps, ..policy.limits };
+            search.complete(config, slot, tier.fixes, tier.wide, after)?;
+            if !indeterminate || (after.len() > found && slack == 0) {
+                break;
+            }
+            slack -= usize::from(after.len() > found);
         }
         Ok(())
     }

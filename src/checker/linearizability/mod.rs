@@ -6,8 +6,8 @@
 //! at any time after their invocation, or never. Does not verify that the order is
 //! the one a replica really used, nor liveness.
 //!
-//! [`problem`] makes events of a history, [`engine`] consumes them, [`batch`] finds
-//! the ways to complete one operation, [`perhaps`] chooses indeterminate ones,
+//! [`problem`] makes events of a history, [`engine`] consumes them, `batch` finds
+//! the ways to complete one operation, `perhaps` chooses indeterminate ones,
 //! [`decide`] runs exact and bounded searches within a budget; every acceptance is
 //! replayed by [`super::verify`], which shares nothing with the search.
 
@@ -23,6 +23,7 @@ mod pending;
 mod perhaps;
 mod plain;
 mod relevant;
+mod runs;
 
 use crate::history::data_file::DataFile;
 

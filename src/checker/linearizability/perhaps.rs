@@ -35,7 +35,13 @@ pub struct Classes {
     sums: Vec<Option<FxHashSet<i64>>>,
     /// Class of each indeterminate operation in the order of invocation.
     pub order: Vec<u32>,
+    /// Where bursts begin in `order`.
+    pub bursts: Vec<usize>,
+    last: usize,
 }
+
+/// Returns between two invocations of different bursts.
+const CALM: usize = 8;
 
 impl Classes {
     /// None yet.
@@ -47,11 +53,17 @@ impl Classes {
             touching: vec![Vec::new(); accounts],
             sums: vec![zero; accounts],
             order: Vec::new(),
+            bursts: Vec::new(),
+            last: 0,
         }
     }
 
-    /// One more operation of a class may have happened.
-    pub fn add(&mut self, number: u32, effect: Effect) {
+    /// One more operation of a class may have happened; `now` counts returns.
+    pub fn add(&mut self, number: u32, effect: Effect, now: usize) {
+        if self.bursts.is_empty() || now > self.last + CALM {
+            self.bursts.push(self.order.len());
+        }
+        self.last = now;
         let next = self.list.len() as u32;
         let class = *self.index.entry(effect).or_insert(next);
         if class == next {
@@ -113,13 +125,18 @@ pub struct Limits {
     pub size: u32,
     /// Most multisets wanted.
     pub found: usize,
-    /// Most steps of the enumeration.
+    /// Most steps of all enumerations for one return.
     pub steps: usize,
+    /// How far back runs in the order of invocation may begin, in operations.
+    pub runs: usize,
+    /// Whether one operation of a run may have overtaken a few others.
+    pub swaps: bool,
 }
 
 impl Limits {
     /// Everything is enumerated.
-    pub const NONE: Self = Self { size: u32::MAX, found: usize::MAX, steps: usize::MAX };
+    pub const NONE: Self =
+        Self { size: u32::MAX, found: usize::MAX, steps: usize::MAX, runs: 0, swaps: false };
 }
 
 struct Item {
@@ -144,15 +161,15 @@ pub fn fixes(
         return Ok(Vec::new());
     }
     let items = items(classes, uses, used, wanted);
-    let mut search =
-        Fixes { bounds: bounds(&items, wanted.len()), items, limits, meter, steps: 0, found: Vec::new() };
+    let mut search = Fixes { bounds: bounds(&items, wanted.len()), items, limits, meter, found: Vec::new() };
     let mut rest: Vec<i64> = wanted.iter().map(|&(_, change)| change).collect();
     if limits.size == u32::MAX {
-        search.go(0, &mut rest, &mut Vec::new(), u32::MAX)?;
+        search.go(0, &mut rest, &mut Vec::new())?;
         return Ok(search.found);
     }
+    let most: Vec<i64> = (0..wanted.len()).map(|at| greatest(&search.items, at)).collect();
     for size in 1..=limits.size {
-        search.go(0, &mut rest, &mut Vec::new(), size)?;
+        search.smallest_first(&mut rest, &mut Vec::new(), size, &most)?;
         if search.full() {
             break;
         }
@@ -189,13 +206,18 @@ fn bounds(items: &[Item], accounts: usize) -> Vec<Vec<(i64, i64)>> {
     }
     let mut bounds = vec![vec![(0, 0); accounts]; items.len() + 1];
     for (at, item) in items.iter().enumerate().rev() {
-        for account in 0..accounts {
-            let (low, high) = bounds[at + 1][account];
-            let change = item.change[account] * i64::from(item.left);
-            bounds[at][account] = (low + change.min(0), high + change.max(0));
-        }
+        let wider = |(&(low, high), &change): (&(i64, i64), &i64)| {
+            let change = change * i64::from(item.left);
+            (low + change.min(0), high + change.max(0))
+        };
+        bounds[at] = bounds[at + 1].iter().zip(&item.change).map(wider).collect();
     }
     bounds
+}
+
+/// The greatest change that one item makes on an account.
+fn greatest(items: &[Item], account: usize) -> i64 {
+    items.iter().map(|item| item.change[account].saturating_abs()).max().unwrap_or(0)
 }
 
 struct Fixes<'a> {
@@ -203,47 +225,85 @@ struct Fixes<'a> {
     bounds: Vec<Vec<(i64, i64)>>,
     limits: Limits,
     meter: &'a mut Meter,
-    steps: usize,
     found: Vec<Vec<u32>>,
 }
 
 impl Fixes<'_> {
     fn full(&self) -> bool {
-        self.found.len() >= self.limits.found || self.steps >= self.limits.steps
+        self.found.len() >= self.limits.found || self.meter.choices == 0
     }
 
-    /// Tries items from `at` on; `size` more are to be taken (`u32::MAX`: any number).
-    fn go(
-        &mut self,
-        at: usize,
-        rest: &mut Vec<i64>,
-        chosen: &mut Vec<(usize, u32)>,
-        size: u32,
-    ) -> Result<(), Stop> {
-        self.steps += 1;
+    /// Tries items from `at` on, every multiset of them.
+    fn go(&mut self, at: usize, rest: &mut Vec<i64>, chosen: &mut Vec<(usize, u32)>) -> Result<(), Stop> {
         self.meter.tick(self.found.len())?;
         let done = rest.iter().all(|&change| change == 0);
-        if done && !chosen.is_empty() && (size == 0 || size == u32::MAX) {
+        if done && !chosen.is_empty() {
             // Whatever followed would have no net effect: superfluous.
             self.keep(chosen);
             return Ok(());
         }
-        if size == 0 || at == self.items.len() || self.full() || !self.possible(at, rest) {
+        if at == self.items.len() || !self.possible(at, rest) {
             return Ok(());
         }
-        self.go(at + 1, rest, chosen, size)?;
-        let most = self.items[at].left.min(size);
+        self.go(at + 1, rest, chosen)?;
+        let most = self.items[at].left;
         for count in 1..=most {
             self.shift(at, rest, -1);
             chosen.push((at, count));
-            let left = if size == u32::MAX { size } else { size - count };
-            self.go(at + 1, rest, chosen, left)?;
+            self.go(at + 1, rest, chosen)?;
             chosen.pop();
         }
         for _ in 1..=most {
             self.shift(at, rest, 1);
         }
         Ok(())
+    }
+
+    /// Multisets of exactly `size` more operations: each serves the first account
+    /// that is still wrong. Finds every multiset without superfluous parts.
+    fn smallest_first(
+        &mut self,
+        rest: &mut Vec<i64>,
+        chosen: &mut Vec<usize>,
+        size: u32,
+        most: &[i64],
+    ) -> Result<(), Stop> {
+        self.meter.choices = self.meter.choices.saturating_sub(1);
+        self.meter.tick(self.found.len())?;
+        let Some(wrong) = rest.iter().position(|&change| change != 0) else {
+            if size == 0 {
+                self.keep_units(chosen);
+            }
+            return Ok(());
+        };
+        let wrongs = rest.iter().filter(|&&change| change != 0).count();
+        let far = |(&rest, &most): (&i64, &i64)| rest.saturating_abs() > most.saturating_mul(i64::from(size));
+        if size == 0 || wrongs > 2 * size as usize || self.full() || rest.iter().zip(most).any(far) {
+            return Ok(());
+        }
+        for at in 0..self.items.len() {
+            let spent = chosen.iter().filter(|&&other| other == at).count() as u32;
+            let change = self.items[at].change[wrong];
+            if change == 0 || spent >= self.items[at].left || (size == 1 && change != rest[wrong]) {
+                continue;
+            }
+            self.shift(at, rest, -1);
+            chosen.push(at);
+            self.smallest_first(rest, chosen, size - 1, most)?;
+            chosen.pop();
+            self.shift(at, rest, 1);
+        }
+        Ok(())
+    }
+
+    /// Keeps a multiset unless it was found in another order.
+    fn keep_units(&mut self, chosen: &[usize]) {
+        let mut units: Vec<(usize, u32)> = chosen.iter().map(|&at| (at, 1)).collect();
+        units.sort_unstable();
+        let classes: Vec<u32> = units.iter().map(|&(at, _)| self.items[at].class).collect();
+        if !self.found.contains(&classes) {
+            self.keep(&units);
+        }
     }
 
     fn shift(&self, at: usize, rest: &mut [i64], times: i64) {

@@ -40,7 +40,7 @@ pub fn search(problem: &Problem<'_>, meter: Meter) -> Result<Plain, Stop> {
     for event in problem.events() {
         match event {
             Event::Invoke(op) => drop(search.pending.insert(op)),
-            Event::Perhaps(number, effect) => search.classes.add(number, effect),
+            Event::Perhaps(number, effect) => search.classes.add(number, effect, 0),
             Event::Return(number) => {
                 frontier = search.returned(frontier, number)?;
                 if frontier.is_empty() {

@@ -124,7 +124,7 @@ impl<'a> Problem<'a> {
     /// Prepares a history with the replicas' final files.
     pub fn new(history: &'a History, model: &BankModel, files: &[Final]) -> Self {
         let ok = |operation: &&Operation| operation.outcome() == Outcome::Ok;
-        let numbered = (0..).zip(&history.operations).filter(|(_, operation)| ok(&operation));
+        let numbered = (0..).zip(&history.operations).filter(|(_, operation)| ok(operation));
         let mut returns: Vec<(u64, u32)> = numbered
             .filter_map(|(number, operation)| Some((operation.completion.as_ref()?.index, number)))
             .collect();

@@ -1,0 +1,202 @@
+//! How fast histories are parsed and judged, and with how much memory.
+//!
+//! Prints a table of absolute figures, and ratios to plain brute force where that
+//! ends at all. Run with `cargo bench --bench checker [-- FILTER]`; the figures of
+//! one machine stand in docs/benchmarks-checker.md.
+
+#[path = "../tests/linearizability/big.rs"]
+mod big;
+#[allow(dead_code)]
+#[path = "../tests/linearizability/oracle.rs"]
+mod oracle;
+#[allow(dead_code)]
+#[path = "../tests/linearizability/small.rs"]
+mod small;
+
+use std::time::{Duration, Instant};
+
+use big::{Shape, simulate, spoil};
+use rsm_check::checker::bank::BankModel;
+use rsm_check::checker::linearizability::{Budget, Outcome, check};
+
+fn main() {
+    let filter: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted = |name: &str| filter.is_empty() || filter.iter().any(|part| name.contains(part.as_str()));
+    println!(
+        "{:<44} {:>8} {:>7} {:>7}  {:<10} {:>10} {:>9}",
+        "history", "ops", "refused", "indet.", "verdict", "time", "memory"
+    );
+    for (name, shape, wrong) in shapes() {
+        if wanted(&name) {
+            judge(&name, &shape, wrong);
+        }
+    }
+    if wanted("parse") {
+        parse();
+    }
+    if wanted("baseline") {
+        baseline();
+    }
+}
+
+fn shapes() -> Vec<(String, Shape, bool)> {
+    let mut all = Vec::new();
+    let mut add = |name: &str, shape: Shape| all.push((name.to_owned(), shape, false));
+    for operations in [10_000, 100_000, 1_000_000] {
+        add(&format!("10 clients, {operations}"), Shape { operations, ..Shape::default() });
+    }
+    for operations in [5_000, 100_000] {
+        add(&format!("100 clients, {operations}"), Shape { clients: 100, operations, ..Shape::default() });
+    }
+    for (lost, operations) in
+        [(1_000, 3_000), (1_000, 20_000), (5_000, 3_000), (5_000, 20_000), (20_000, 3_000), (50_000, 3_000)]
+    {
+        add(&format!("lost {} %, {operations}", lost / 1000), Shape { lost, operations, ..Shape::default() });
+    }
+    for clients in [8, 16, 32, 64] {
+        for seed in 1..=3 {
+            let shape = Shape {
+                clients,
+                operations: 30_000,
+                think: 10_000_000,
+                fault_every: 4_000,
+                kills: 50,
+                lost: 100,
+                seed,
+                ..Shape::default()
+            };
+            add(&format!("main job, {clients} clients, kills and pauses, {seed}"), shape);
+        }
+    }
+    for clients in [8, 32, 64] {
+        let shape = Shape { clients, operations: 30_000, fault_every: 4_000, kills: 0, ..Shape::default() };
+        add(&format!("main job, {clients} clients, pauses, no rest"), shape);
+    }
+    for lost in [1_000, 2_000, 5_000, 20_000] {
+        add(
+            &format!("reads and blind, lost {} %", lost / 1000),
+            Shape { lost, blind: true, operations: 2_500, ..Shape::default() },
+        );
+    }
+    for operations in [10_000, 100_000, 1_000_000] {
+        all.push((
+            format!("10 clients, {operations}, one wrong"),
+            Shape { operations, ..Shape::default() },
+            true,
+        ));
+    }
+    for lost in [300, 800, 1_200, 1_500, 2_000] {
+        all.push((
+            format!("refute, lost {lost}/100k, 3000"),
+            Shape { lost, operations: 3_000, ..Shape::default() },
+            true,
+        ));
+    }
+    all
+}
+
+fn judge(name: &str, shape: &Shape, wrong: bool) {
+    let mut big = simulate(shape);
+    if wrong {
+        spoil(&mut big.history);
+    }
+    let budget = Budget { time: Duration::from_secs(20), memory: 2 << 30 };
+    let held = memory();
+    reset_peak();
+    let start = Instant::now();
+    let outcome = check(&big.history, &BankModel::default(), &big.finals, &budget);
+    let time = start.elapsed();
+    let verdict = match outcome {
+        Outcome::Linearizable { .. } => "pass".to_owned(),
+        Outcome::Violation(_) => "violation".to_owned(),
+        Outcome::Undecided { explained, required, .. } => {
+            format!("undec. {}%", 100 * explained / required.max(1))
+        }
+    };
+    println!(
+        "{name:<44} {:>8} {:>6}% {:>7}  {verdict:<10} {time:>10.2?} {:>6.1} MB",
+        big.history.operations.len(),
+        100 * big.refused / big.history.operations.len(),
+        big.indeterminate,
+        peak().saturating_sub(held) as f64 / 1024.0
+    );
+}
+
+fn parse() {
+    let big = simulate(&Shape { operations: 500_000, ..Shape::default() });
+    let text = lines(&big.history);
+    let start = Instant::now();
+    let history = rsm_check::history::read::read(text.as_bytes()).expect("what was written is read");
+    println!("parse {} lines ({} MB): {:.2?}", history.lines, text.len() >> 20, start.elapsed());
+}
+
+/// The history as its file would hold it.
+fn lines(history: &rsm_check::history::History) -> String {
+    use rsm_check::history::{Call, Observed};
+    use std::fmt::Write;
+    let mut lines: Vec<(u64, String)> = Vec::new();
+    for operation in &history.operations {
+        let Call::Transfer { from, to, amount } = operation.call else { continue };
+        let (from, to) = (history.account(from), history.account(to));
+        let head = |index: u64, time: u64, kind: &str| {
+            format!(
+                r#"{{"index":{index},"time":{time},"process":{},"type":"{kind}","f":"transfer","value":{{"from":"{from}","to":"{to}","amount":{amount}"#,
+                operation.process
+            )
+        };
+        lines.push((operation.invoke, head(operation.invoke, operation.invoked, "invoke") + "}}"));
+        if let Some(completion) = &operation.completion {
+            let mut line = head(completion.index, completion.time, "ok");
+            if let Observed::Pair([from, to]) = completion.observed {
+                let _ = write!(line, r#","balances":[{from},{to}]"#);
+            }
+            lines.push((completion.index, line + "}}"));
+        }
+    }
+    lines.sort();
+    lines.into_iter().map(|(_, line)| line + "\n").collect()
+}
+
+fn baseline() {
+    for (clients, operations) in [(3, 300), (5, 1_000), (10, 300), (10, 1_000)] {
+        let big = simulate(&Shape { clients, operations, ..Shape::default() });
+        let budget = Budget::default();
+        let start = Instant::now();
+        let _ = check(&big.history, &BankModel::default(), &big.finals, &budget);
+        let ours = start.elapsed();
+        let start = Instant::now();
+        let found = std::thread::scope(|scope| {
+            let run = || oracle::linearizable(&big.history, &BankModel::default(), &big.finals, 3_000_000);
+            std::thread::Builder::new()
+                .stack_size(1 << 30)
+                .spawn_scoped(scope, run)
+                .map(|t| t.join().ok().flatten())
+        });
+        let plain = start.elapsed();
+        let ended = if matches!(found, Ok(Some(_))) { "" } else { " (gave up)" };
+        println!(
+            "baseline {clients} clients, {operations}: {ours:.2?}, plain depth-first {plain:.2?}{ended}: {:.0}x",
+            plain.as_secs_f64() / ours.as_secs_f64()
+        );
+    }
+}
+
+/// Resident memory now, in KiB.
+fn memory() -> u64 {
+    status("VmRSS:")
+}
+
+/// Greatest resident memory since [`reset_peak`], in KiB.
+fn peak() -> u64 {
+    status("VmHWM:")
+}
+
+fn reset_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+fn status(field: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
