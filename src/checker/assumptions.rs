@@ -2,7 +2,8 @@
 //!
 //! Verifies that enough operations were acknowledged, that every kind of fault
 //! that the workload names was seen to take hold and met at least one operation,
-//! that what took hold was healed, and that every replica's file was read. A broken assumption is `undecided`,
+//! that what took hold was healed, that every replica's file was read, and that
+//! the history reaches the end of the run. A broken assumption is `undecided`,
 //! never a violation: it says nothing of the system under test.
 //!
 //! Does not verify how hard the run was: the share that the guard refused is a
@@ -11,7 +12,7 @@
 use super::node_life::{Interval, of_operation};
 use super::{count, list};
 use crate::fault::FaultKind;
-use crate::history::{ClusterWhat, FaultSpan, History};
+use crate::history::{ClusterWhat, FaultSpan, History, Phase};
 use crate::op::Outcome;
 use crate::recorded::{Recorded, Rest, RunState};
 use crate::verdict::{CheckName, CheckResult};
@@ -26,6 +27,7 @@ pub fn check(recorded: &Recorded) -> CheckResult {
     broken.extend(kinds(recorded).into_iter().filter_map(|kind| vacuous(&recorded.history, kind)));
     broken.extend(recorded.history.faults.iter().filter_map(|fault| unhealed(&recorded.history, fault)));
     broken.extend(unread(recorded));
+    broken.extend(cut_off(&recorded.history));
     match broken.first() {
         None => CheckResult::pass(name, passed(recorded)),
         Some(first) => CheckResult::undecided(name, first).with_details(broken.drain(1..)),
@@ -50,6 +52,17 @@ fn too_few(recorded: &Recorded) -> Option<String> {
             count(found, "operation")
         )
     })
+}
+
+/// A finished run has told of its last phase; a history from elsewhere tells of none.
+fn cut_off(history: &History) -> Option<String> {
+    let phases: Vec<Phase> = history
+        .cluster
+        .iter()
+        .filter_map(|event| if let ClusterWhat::Phase(phase) = event.what { Some(phase) } else { None })
+        .collect();
+    let missing = !phases.is_empty() && !phases.contains(&Phase::Collect);
+    missing.then(|| "the history ends before the run did: lines are missing at its end".into())
 }
 
 fn kinds(recorded: &Recorded) -> Vec<FaultKind> {

@@ -223,6 +223,7 @@ mod tests {
         for at in 0..20 {
             build = build.ok((at, at), ("a", "b", 0), [100, 100]);
         }
+        build = build.phase(20, crate::history::Phase::Collect);
         build.recorded(workload, &[Some("# t\na 100\nb 100\n"); 3])
     }
 

@@ -3,6 +3,7 @@
 //! `run`, `check` and `report` all come through here, so that the same records
 //! give the same verdict whoever asks.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::args::Words;
@@ -107,10 +108,17 @@ impl Judged {
     }
 
     fn summarise(&self) {
-        let report = self.dir.as_ref().map(|dir| dir.report().display().to_string());
+        let report = self.dir.as_ref().map(|dir| nearby(&dir.report()));
         let report = report.unwrap_or_else(|| "none is drawn of a history alone".into());
         for line in terminal::summary(&self.record, &report, output::colours()) {
             output::say(&line);
         }
     }
+}
+
+/// A path as the user would type it: from here, where it lies below.
+fn nearby(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
+    below.unwrap_or(path).display().to_string()
 }

@@ -169,9 +169,14 @@ fn marked_by_run(pid: Pid, mark: &str) -> bool {
 }
 
 /// Kills until two scans in a row find nobody: a process may fork while it dies.
+/// One that hangs in the kernel is given up after some 30 s.
 fn kill_all(belongs: impl Fn(Pid) -> bool) {
+    const ROUNDS: u32 = 15_000;
     let mut quiet = 0;
-    while quiet < 2 {
+    for _ in 0..ROUNDS {
+        if quiet == 2 {
+            return;
+        }
         let alive: Vec<Pid> = procfs::processes()
             .into_iter()
             .filter(|&pid| belongs(pid) && procfs::activity(pid).is_some_and(|now| now != Activity::Ended))

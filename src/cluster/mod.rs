@@ -113,13 +113,16 @@ impl Cluster {
         self.nodes.values().map(|node| (Link::to(node.node()), node.proxy().messages())).collect()
     }
 
-    /// Asks every node to end, the coordinator first; after `grace` it is made to.
-    /// Returns the nodes that had to be killed.
-    pub async fn stop(&self, grace: Duration) -> Vec<Node> {
+    /// Asks the coordinator to end; after `grace` it is made to. Returns it if it
+    /// had to be killed.
+    pub async fn stop_coord(&self, grace: Duration) -> Option<Node> {
+        let gentle = self.node(Node::Coord)?.stop(grace).await;
+        (!gentle).then_some(Node::Coord)
+    }
+
+    /// The same for all replicas, side by side.
+    pub async fn stop_replicas(&self, grace: Duration) -> Vec<Node> {
         let mut stubborn = Vec::new();
-        if let Some(coord) = self.node(Node::Coord) {
-            stubborn.extend((!coord.stop(grace).await).then_some(Node::Coord));
-        }
         let mut stops = JoinSet::new();
         for node in self.replicas() {
             let node = node.clone();

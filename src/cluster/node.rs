@@ -107,6 +107,13 @@ pub enum StartError {
         /// What the kernel said.
         why: io::Error,
     },
+    /// The kernel did not let go of it: it hangs in a system call, perhaps of a
+    /// failing disk.
+    #[error("{node} had not ended {UNDYING:?} after SIGKILL: a process of it hangs in the kernel")]
+    Undying {
+        /// Which node.
+        node: Node,
+    },
     /// An action that does not fit the node's state: a defect of the harness.
     #[error("{node} is {life}, it cannot be {action}")]
     Unfit {
@@ -291,26 +298,22 @@ impl NodeProcess {
     async fn give_up(&self, running: &Running, why: &StartError) {
         running.asked.store(matches!(why, StartError::Proxy { .. }), Ordering::SeqCst);
         let _ = running.fault_of_its_own.set(why.to_string());
-        let contained = running.contained.clone();
-        blocking(move || contained.kill()).await;
-        let _ = running.ended.clone().wait_for(Option::is_some).await;
+        put_to_death(running).await;
     }
 
     /// SIGKILL to all of it; returns when the exit has been dealt with.
     pub async fn kill(&self) -> Result<(), StartError> {
         let mut slot = self.running.lock().await;
         self.advance(&[Life::Up, Life::Paused, Life::Starting], Life::Ending, "killed")?;
-        if let Some(running) = slot.take() {
-            self.end(&running).await;
+        match slot.take() {
+            Some(running) => self.end(&running).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    async fn end(&self, running: &Running) {
+    async fn end(&self, running: &Running) -> Result<(), StartError> {
         running.asked.store(true, Ordering::SeqCst);
-        let contained = running.contained.clone();
-        blocking(move || contained.kill()).await;
-        let _ = running.ended.clone().wait_for(Option::is_some).await;
+        if put_to_death(running).await { Ok(()) } else { Err(StartError::Undying { node: self.node() }) }
     }
 
     /// SIGSTOP to all of it. Returns whether every process was seen to stop.
@@ -351,10 +354,21 @@ impl NodeProcess {
         let mut ended = running.ended.clone();
         let gentle = tokio::time::timeout(grace, ended.wait_for(Option::is_some)).await.is_ok();
         if !gentle {
-            self.end(&running).await;
+            // It counts as stubborn either way.
+            let _ = self.end(&running).await;
         }
         gentle
     }
+}
+
+/// How long the kernel may take to end what was killed.
+const UNDYING: Duration = Duration::from_secs(30);
+
+/// SIGKILL to everything; false if the exit was not dealt with in time.
+async fn put_to_death(running: &Running) -> bool {
+    let contained = running.contained.clone();
+    blocking(move || contained.kill()).await;
+    tokio::time::timeout(UNDYING, running.ended.clone().wait_for(Option::is_some)).await.is_ok()
 }
 
 /// Runs what blocks for milliseconds away from the event loop.

@@ -13,7 +13,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::journal::Diary;
-use super::settle::settle;
+use super::settle::{Patience, settle};
 use super::{Ended, How, Order, Snapshot};
 use crate::client::Journal;
 use crate::client::bank::Bank;
@@ -106,12 +106,10 @@ impl Stage {
             Ok(rest) => (How::Finished, rest),
             Err(how) => (how, Rest::NotReached),
         };
-        self.diary.enter(Phase::Collect);
-        let grace = order.plan.workload.budgets.stop.0;
-        let stubborn = self.cluster.stop(grace).await;
-        for node in &stubborn {
-            order.watcher.note(&format!("{node} did not end within {grace:?} of its stop signal: killed"));
+        if self.diary.phase() != Phase::Collect {
+            self.diary.enter(Phase::Collect);
         }
+        let stubborn = self.stop(order).await;
         ticker.abort();
         order.watcher.tick(&snapshot(&self.diary, &self.cluster, began));
         let how = self.close().err().map_or(how, How::Infra);
@@ -145,13 +143,41 @@ impl Stage {
             }
         }
         self.diary.enter(Phase::Settle);
-        let files: Vec<_> = nodes_of(&order.plan.workload)
-            .into_iter()
-            .filter(|node| *node != Node::Coord)
-            .map(|node| (order.paths.node)(node).data)
-            .collect();
-        let rest = settle(&files, order.plan.workload.budgets.settle.0, interrupted.clone()).await;
-        if *interrupted.borrow() { Err(How::Interrupted) } else { Ok(rest) }
+        let rest = self.settle(order).await?;
+        self.diary.enter(Phase::Collect);
+        // Something of unknown outcome may still have been under way: without the
+        // coordinator nothing is, and what counts is how the files look after that.
+        let grace = order.plan.workload.budgets.stop.0;
+        self.tell_stubborn(order, self.cluster.stop_coord(grace).await.as_slice());
+        if rest == Rest::Settled { self.settle(order).await } else { Ok(rest) }
+    }
+
+    /// Until the replicas' files have come to rest, or an interruption.
+    async fn settle(&self, order: &Order) -> Result<Rest, How> {
+        let workload = &order.plan.workload;
+        let replicas = nodes_of(workload).into_iter().filter(|node| *node != Node::Coord);
+        let files: Vec<_> = replicas.map(|node| (order.paths.node)(node).data).collect();
+        let patience = Patience::of(workload);
+        match settle(&files, patience, order.interrupted.clone()).await {
+            Rest::NotReached => Err(How::Interrupted),
+            rest => Ok(rest),
+        }
+    }
+
+    /// Ends every node that still runs; returns those that had to be killed.
+    async fn stop(&self, order: &Order) -> Vec<Node> {
+        let grace = order.plan.workload.budgets.stop.0;
+        let mut stubborn: Vec<Node> = self.cluster.stop_coord(grace).await.into_iter().collect();
+        stubborn.extend(self.cluster.stop_replicas(grace).await);
+        self.tell_stubborn(order, &stubborn);
+        stubborn
+    }
+
+    fn tell_stubborn(&self, order: &Order, nodes: &[Node]) {
+        let grace = order.plan.workload.budgets.stop;
+        for node in nodes {
+            order.watcher.note(&format!("{node} did not end within {grace} of its stop signal: killed"));
+        }
     }
 
     /// Clients and nemesis side by side; returns when both have come to an end and

@@ -1,7 +1,8 @@
 //! Waits until the replicas' files come to rest.
 //!
 //! All files identical and unchanged for 300 ms; or nothing changed for 2 s
-//! though they differ; at most a ceiling. A file that is caught in mid-rewrite
+//! though they differ; at most a ceiling. Where the system promises to bring its
+//! replicas together within the ceiling, it is given all of it. A file that is caught in mid-rewrite
 //! differs from its next reading, so it is read again. Judges nothing: whether
 //! differing files are wrong is a checker's word.
 
@@ -15,11 +16,31 @@ use tokio::time::Instant;
 
 use crate::history::data_file::MAX_DATA_FILE;
 use crate::recorded::Rest;
+use crate::workload::Workload;
 
 /// How long identical files must not change.
 const CALM: Duration = Duration::from_millis(300);
 /// How long differing files must not change until they are taken as final.
 const RESIGNED: Duration = Duration::from_secs(2);
+
+/// How long is waited for what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// At most so long altogether.
+    ceiling: Duration,
+    /// So long for differing files that no longer change.
+    resigned: Duration,
+}
+
+impl Patience {
+    /// A system of which service is demanded may take its time to catch up: on a
+    /// starved machine two quiet seconds prove nothing.
+    pub(super) fn of(workload: &Workload) -> Self {
+        let ceiling = workload.budgets.settle.0;
+        let resigned = if workload.demands_availability() { ceiling } else { RESIGNED };
+        Self { ceiling, resigned }
+    }
+}
 /// Between two readings.
 const POLL: Duration = Duration::from_millis(25);
 
@@ -27,7 +48,7 @@ const POLL: Duration = Duration::from_millis(25);
 /// [`Rest::NotReached`] if `interrupted` turned true first.
 pub(super) async fn settle(
     files: &[PathBuf],
-    ceiling: Duration,
+    patience: Patience,
     mut interrupted: watch::Receiver<bool>,
 ) -> Rest {
     let began = Instant::now();
@@ -37,8 +58,8 @@ pub(super) async fn settle(
         let identical = seen.windows(2).all(|pair| pair[0] == pair[1]);
         match changed.elapsed() {
             calm if identical && calm >= CALM => return Rest::Settled,
-            calm if calm >= RESIGNED => return Rest::Differing,
-            _ if began.elapsed() >= ceiling => return Rest::Changing,
+            calm if calm >= patience.resigned => return Rest::Differing,
+            _ if began.elapsed() >= patience.ceiling => return Rest::Changing,
             _ => {}
         }
         if matches!(tokio::time::timeout(POLL, interrupted.wait_for(|stop| *stop)).await, Ok(Ok(_))) {
@@ -68,7 +89,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    const CEILING: Duration = Duration::from_secs(10);
+    const PATIENCE: Patience = Patience { ceiling: Duration::from_secs(10), resigned: RESIGNED };
 
     fn files(contents: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
         let dir = tempfile::tempdir().unwrap();
@@ -85,7 +106,7 @@ mod tests {
         let (_dir, paths) = files(&["a 1\n", "a 1\n"]);
         let (_interrupt, interrupted) = watch::channel(false);
         let began = Instant::now();
-        assert_eq!(settle(&paths, CEILING, interrupted).await, Rest::Settled);
+        assert_eq!(settle(&paths, PATIENCE, interrupted).await, Rest::Settled);
         assert!(began.elapsed() < Duration::from_millis(500));
     }
 
@@ -95,7 +116,7 @@ mod tests {
         paths.push(dir.path().join("missing"));
         let (_interrupt, interrupted) = watch::channel(false);
         let began = Instant::now();
-        assert_eq!(settle(&paths, CEILING, interrupted).await, Rest::Differing);
+        assert_eq!(settle(&paths, PATIENCE, interrupted).await, Rest::Differing);
         assert!(began.elapsed() >= RESIGNED);
     }
 
@@ -105,7 +126,7 @@ mod tests {
         paths.push(dir.path().join("pipe"));
         nix::unistd::mkfifo(&paths[1], nix::sys::stat::Mode::S_IRWXU).unwrap();
         let (_interrupt, interrupted) = watch::channel(false);
-        assert_eq!(settle(&paths, CEILING, interrupted).await, Rest::Differing);
+        assert_eq!(settle(&paths, PATIENCE, interrupted).await, Rest::Differing);
     }
 
     #[tokio::test(start_paused = true)]
@@ -113,6 +134,6 @@ mod tests {
         let (_dir, paths) = files(&["a", "b"]);
         let (interrupt, interrupted) = watch::channel(false);
         interrupt.send_replace(true);
-        assert_eq!(settle(&paths, CEILING, interrupted).await, Rest::NotReached);
+        assert_eq!(settle(&paths, PATIENCE, interrupted).await, Rest::NotReached);
     }
 }
