@@ -15,6 +15,7 @@ use crate::history::data_file::MAX_DATA_FILE;
 use crate::history::read::{ReadError, read_file};
 use crate::record::{FORMAT, RunRecord};
 use crate::recorded::{Recorded, ReplicaFile};
+use crate::regular_file;
 
 /// A run directory in memory.
 #[derive(Debug, Clone)]
@@ -123,25 +124,11 @@ fn load_history(dir: &RunDir) -> Result<History, ReadError> {
 
 /// Reads a replica's data file; a missing one is the initial state.
 pub fn replica_file(dir: &RunDir, node: Node) -> ReplicaFile {
-    match read_bounded(&dir.data_file(node)) {
+    match regular_file::read(&dir.data_file(node), MAX_DATA_FILE) {
         Ok(bytes) => ReplicaFile::new(node, Some(bytes)),
         Err(why) if why.kind() == ErrorKind::NotFound => ReplicaFile::new(node, None),
         Err(why) => ReplicaFile { node, content: None, unreadable: Some(why.to_string()) },
     }
-}
-
-/// A program under test may have put anything there: a directory, a pipe that
-/// never ends, a link out of the run directory.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    if !std::fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_DATA_FILE as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_DATA_FILE {
-        return Err(io::Error::other(format!("it is larger than {MAX_DATA_FILE} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// So many bytes of a log are kept for a report.

@@ -5,13 +5,15 @@
 //! differs from its next reading, so it is read again. Judges nothing: whether
 //! differing files are wrong is a checker's word.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::history::data_file::MAX_DATA_FILE;
 use crate::recorded::Rest;
+use crate::regular_file;
 
 /// How long identical files must not change.
 const CALM: Duration = Duration::from_millis(300);
@@ -48,12 +50,9 @@ pub(super) async fn settle(
     }
 }
 
+/// What is no file counts as a missing one here; a checker hears of it later.
 fn read_all(files: &[PathBuf]) -> Vec<Option<Vec<u8>>> {
-    files.iter().map(|file| read(file)).collect()
-}
-
-fn read(file: &Path) -> Option<Vec<u8>> {
-    std::fs::read(file).ok()
+    files.iter().map(|file| regular_file::read(file, MAX_DATA_FILE).ok()).collect()
 }
 
 #[cfg(test)]
@@ -89,6 +88,16 @@ mod tests {
         let began = Instant::now();
         assert_eq!(settle(&paths, CEILING, interrupted).await, Rest::Differing);
         assert!(began.elapsed() >= RESIGNED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipe_or_an_endless_device_in_the_place_of_a_file_is_not_waited_for() {
+        let (dir, mut paths) = files(&["a 1\n"]);
+        paths.extend(["pipe", "link"].map(|name| dir.path().join(name)));
+        nix::unistd::mkfifo(&paths[1], nix::sys::stat::Mode::S_IRUSR).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &paths[2]).unwrap();
+        let (_interrupt, interrupted) = watch::channel(false);
+        assert_eq!(settle(&paths, CEILING, interrupted).await, Rest::Differing);
     }
 
     #[tokio::test(start_paused = true)]
