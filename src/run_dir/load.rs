@@ -14,7 +14,7 @@ use crate::history::History;
 use crate::history::data_file::MAX_DATA_FILE;
 use crate::history::read::{ReadError, read_file};
 use crate::record::{FORMAT, RunRecord};
-use crate::recorded::{Recorded, ReplicaFile};
+use crate::recorded::{Recorded, ReplicaFile, RunState};
 use crate::regular_file;
 
 /// A run directory in memory.
@@ -89,7 +89,7 @@ pub enum LoadError {
 pub fn load(path: &Path) -> Result<LoadedRun, LoadError> {
     let dir = RunDir::at(path);
     let record = load_record(&dir)?;
-    let history = load_history(&dir)?;
+    let history = load_history(&dir, record.state)?;
     let replicas = (1..=record.workload.cluster.replicas).map(Node::Srv);
     let files = replicas.clone().map(|node| replica_file(&dir, node)).collect();
     let logs = replicas.chain([Node::Coord]).filter_map(|node| log_tail(&dir, node)).collect();
@@ -115,18 +115,26 @@ struct Version {
     format: u32,
 }
 
-fn load_history(dir: &RunDir) -> Result<History, ReadError> {
+/// A run that came to its end has a history: without it nothing could be judged,
+/// and what the files say would be taken for all there was.
+fn load_history(dir: &RunDir, state: RunState) -> Result<History, ReadError> {
+    let begun = matches!(state, RunState::Finished | RunState::Interrupted);
     match read_file(&dir.history()) {
-        Err(ReadError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(History::default()),
+        Err(ReadError::Io { source, .. }) if source.kind() == ErrorKind::NotFound && !begun => {
+            Ok(History::default())
+        }
         read => read,
     }
 }
 
-/// Reads a replica's data file; a missing one is the initial state.
+/// Reads a replica's data file; a missing one is the initial state. Where its whole
+/// directory is missing, nobody knows what it held.
 pub fn replica_file(dir: &RunDir, node: Node) -> ReplicaFile {
     match regular_file::read(&dir.data_file(node), MAX_DATA_FILE) {
         Ok(bytes) => ReplicaFile::new(node, Some(bytes)),
-        Err(why) if why.kind() == ErrorKind::NotFound => ReplicaFile::new(node, None),
+        Err(why) if why.kind() == ErrorKind::NotFound && dir.node_data(node).is_dir() => {
+            ReplicaFile::new(node, None)
+        }
         Err(why) => ReplicaFile { node, content: None, unreadable: Some(why.to_string()) },
     }
 }
@@ -194,6 +202,16 @@ mod tests {
     }
 
     #[test]
+    fn a_finished_run_whose_history_is_gone_is_refused() {
+        let (_parent, dir) = begun();
+        let mut record = load(dir.path()).unwrap().record;
+        record.state = RunState::Finished;
+        dir.write_record(&record).unwrap();
+        let refused = load(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("history.jsonl"), "{refused}");
+    }
+
+    #[test]
     fn what_is_no_run_directory_is_refused_in_words() {
         let (_parent, dir) = begun();
         let refused = |text: &str| {
@@ -204,6 +222,14 @@ mod tests {
         assert!(refused(r#"{"format":99}"#).contains("formats up to 1"), "{}", refused(r#"{"format":99}"#));
         fs::remove_file(dir.record()).unwrap();
         assert!(load(dir.path()).unwrap_err().to_string().contains("no run directory"));
+    }
+
+    #[test]
+    fn a_missing_file_is_the_initial_state_and_a_missing_directory_is_no_news_of_it() {
+        let (_parent, dir) = begun();
+        assert!(replica_file(&dir, Node::Srv(1)).unreadable.is_some());
+        fs::create_dir_all(dir.node_data(Node::Srv(1))).unwrap();
+        assert_eq!(replica_file(&dir, Node::Srv(1)), ReplicaFile::new(Node::Srv(1), None));
     }
 
     #[test]
