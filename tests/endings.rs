@@ -103,6 +103,26 @@ fn a_second_signal_ends_the_harness_at_once() {
     bench.assert_no_process_is_left();
 }
 
+/// The coordinator prints its port only when the history tells of the exit.
+#[test]
+fn a_node_that_ends_before_all_have_started_is_the_surroundings_fault() {
+    let bench = Bench::new();
+    let coord = env!("CARGO_BIN_EXE_coord");
+    let wrapper = bench.path("wrapper.sh");
+    let patient = r#"until grep -q '"f":"exit"' "$1/../../../history.jsonl"; do :; done; shift; exec"#;
+    std::fs::write(&wrapper, format!("{patient} {coord} \"$@\"\n")).unwrap();
+    let text = serde_json::json!({
+        "name": "early", "duration": "1s",
+        "cluster": {
+            "replicas": 1,
+            "srv": { "command": "echo Listening on port 9 {data}" },
+            "coord": { "command": format!("sh {} {{dir}} {{ports}}", wrapper.display()) },
+        },
+    });
+    let said = bench.run(&bench.workload(&text.to_string()), &[]).exits(4);
+    assert!(said.out.starts_with("infra: srv-1 ended before all nodes had printed"), "{}", said.out);
+}
+
 #[test]
 fn a_node_that_never_prints_its_port_is_the_surroundings_fault() {
     let bench = Bench::new();

@@ -108,6 +108,11 @@ impl Cluster {
         self.nodes.values().map(|node| (node.node(), node.life())).collect()
     }
 
+    /// A node that ended though nobody asked.
+    pub fn gone(&self) -> Option<Node> {
+        self.nodes.values().find(|node| node.life() == Life::Gone).map(|node| node.node())
+    }
+
     /// Messages that each link has carried so far.
     pub fn messages(&self) -> BTreeMap<Link, u64> {
         self.nodes.values().map(|node| (Link::to(node.node()), node.proxy().messages())).collect()

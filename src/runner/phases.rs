@@ -123,6 +123,9 @@ impl Stage {
             started = self.cluster.start() => started.map_err(|why| How::Infra(why.to_string()))?,
             () = turns_true(&mut interrupted) => return Err(How::Interrupted),
         }
+        if let Some(node) = self.cluster.gone() {
+            return Err(How::Infra(format!("{node} ended before all nodes had printed their port")));
+        }
         if let Cut::Early(how) = self.faulty(order).await {
             return Err(how);
         }
