@@ -103,6 +103,33 @@ fn a_second_signal_ends_the_harness_at_once() {
     bench.assert_no_process_is_left();
 }
 
+/// The replica puts a pipe in the place of the history: reading it takes for ever,
+/// as a long search would.
+#[test]
+fn a_signal_while_judging_ends_the_harness() {
+    let bench = Bench::new();
+    let wrapper = bench.path("wrapper.sh");
+    let srv = env!("CARGO_BIN_EXE_srv");
+    let pipe = bench.run_dir().join("history.jsonl").display().to_string();
+    std::fs::write(&wrapper, format!("rm {pipe}; mkfifo {pipe}; exec {srv} \"$1\"\n")).unwrap();
+    let text = serde_json::json!({
+        "name": "judging", "operations": 20,
+        "cluster": { "replicas": 1, "srv": { "command": format!("sh {} {{data}}", wrapper.display()) } },
+    });
+    let mut harness = bench.start(&bench.workload(&text.to_string()));
+    eventually("the run has ended and is being judged", || {
+        let record = std::fs::read_to_string(bench.run_dir().join("run.json")).unwrap_or_default();
+        if record.contains(r#""state": "finished""#) { Ok(()) } else { Err(record) }
+    });
+    // The very first may come before judging has begun: it is then told to nobody.
+    eventually("the harness has ended", || {
+        let _ = kill(Pid::from_raw(harness.id() as i32), Signal::SIGINT);
+        harness.try_wait().unwrap().map(|_| ()).ok_or_else(|| "it runs".into())
+    });
+    assert_eq!(harness.wait().unwrap().code(), Some(4));
+    bench.assert_no_process_is_left();
+}
+
 /// The coordinator prints its port only when the history tells of the exit.
 #[test]
 fn a_node_that_ends_before_all_have_started_is_the_surroundings_fault() {
