@@ -150,6 +150,18 @@ fn a_node_that_ends_before_all_have_started_is_the_surroundings_fault() {
     assert!(said.out.starts_with("infra: srv-1 ended before all nodes had printed"), "{}", said.out);
 }
 
+/// With fewer, the harness would cut connections and blame the nodes.
+#[test]
+fn too_few_open_files_for_the_clients_are_the_surroundings_fault() {
+    let bench = Bench::new();
+    let workload = bench.workload(r#"{"name":"many","duration":"1s","clients":{"count":1000}}"#);
+    let run = format!("ulimit -n 1000; exec '{}' run '{}'", support::RSM_CHECK, workload.display());
+    let output = std::process::Command::new("sh").args(["-c", &run]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("3056 open files are needed, 1000 are permitted"), "{said}");
+}
+
 #[test]
 fn a_node_that_never_prints_its_port_is_the_surroundings_fault() {
     let bench = Bench::new();

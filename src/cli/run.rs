@@ -10,7 +10,7 @@ use super::args::{Expectation, RunArgs};
 use super::judging::{self, Judged};
 use super::progress::{self, Display};
 use super::signals::Signals;
-use super::{Failure, output};
+use super::{Failure, descriptors, output};
 use crate::cluster::launch::{Launch, LaunchError};
 use crate::cluster::{NodePaths, containment, nodes_of};
 use crate::fault::Node;
@@ -28,6 +28,7 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     let commands = Commands::resolve(&workload, &args)?;
     judging::check_model(&workload.model)
         .map_err(|why| Failure::bad_input(workload::refuse(&args.workload, "model", why)))?;
+    descriptors::provide(&workload)?;
     let seed = args.seed.or(workload.seed).map_or_else(random_seed, Ok)?;
     let plan = Plan::draw(workload, seed);
     let started = jiff::Timestamp::now();
