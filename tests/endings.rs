@@ -87,6 +87,29 @@ fn an_interrupted_run_stops_its_children_and_writes_what_it_has() {
 }
 
 #[test]
+fn an_interruption_does_not_wait_for_the_deadlines_of_clients() {
+    let bench = Bench::new();
+    let deaf = "import socket\ns = socket.socket()\ns.bind(('127.0.0.1', 0))\ns.listen()\n\
+                print('Listening on port', s.getsockname()[1])\nkept = []\n\
+                while True: kept.append(s.accept())\n";
+    std::fs::write(bench.path("deaf.py"), deaf).unwrap();
+    let text = serde_json::json!({
+        "name": "deaf", "duration": "1h", "clients": { "count": 2, "deadline": "1h" },
+        "cluster": { "coord": { "command": "python3 deaf.py {ports}" } },
+    });
+    let mut harness = bench.start(&bench.workload(&text.to_string()));
+    eventually("a client waits", || {
+        if bench.history().contains(r#""type":"invoke""#) { Ok(()) } else { Err(bench.history()) }
+    });
+    signal(&harness, Signal::SIGINT);
+    eventually("the harness has ended", || {
+        harness.try_wait().unwrap().map(|_| ()).ok_or_else(|| "it runs".into())
+    });
+    assert_eq!(harness.wait().unwrap().code(), Some(4));
+    bench.assert_no_process_is_left();
+}
+
+#[test]
 fn a_second_signal_ends_the_harness_at_once() {
     let bench = Bench::new();
     let mut harness = bench.start(&workload(&bench));
