@@ -23,6 +23,7 @@ pub mod history;
 // Small things that several layers lean on.
 pub mod clock;
 pub mod loopback;
+pub mod regular_file;
 pub mod sync;
 
 // What is asked for, and everything that is decided before anything starts.

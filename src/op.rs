@@ -66,6 +66,10 @@ pub enum Reason {
 /// `protocol` finds it by this.
 pub const UNPARSABLE: &str = "unparsable reply";
 
+/// How the `error` text begins where the client's own side failed; the check
+/// `available` finds it by this.
+pub const LOCAL: &str = "local";
+
 impl Reason {
     /// Definite or not: the one place that decides.
     pub fn outcome(&self) -> Outcome {
@@ -84,7 +88,7 @@ impl Reason {
             Self::Reset => "connection reset".into(),
             Self::Timeout => "timeout".into(),
             Self::Unparsable(bytes) => format!("{UNPARSABLE}: {bytes}"),
-            Self::Local(why) => format!("local: {why}"),
+            Self::Local(why) => format!("{LOCAL}: {why}"),
         }
     }
 }

@@ -92,6 +92,29 @@ fn an_interrupted_run_stops_its_children_and_writes_what_it_has() {
 }
 
 #[test]
+fn an_interruption_does_not_wait_for_the_deadlines_of_clients() {
+    let bench = Bench::new();
+    let deaf = "import socket\ns = socket.socket()\ns.bind(('127.0.0.1', 0))\ns.listen()\n\
+                print('Listening on port', s.getsockname()[1])\nkept = []\n\
+                while True: kept.append(s.accept())\n";
+    std::fs::write(bench.path("deaf.py"), deaf).unwrap();
+    let text = serde_json::json!({
+        "name": "deaf", "duration": "1h", "clients": { "count": 2, "deadline": "1h" },
+        "cluster": { "coord": { "command": "python3 deaf.py {ports}" } },
+    });
+    let mut harness = bench.start(&bench.workload(&text.to_string()));
+    eventually("a client waits", || {
+        if bench.history().contains(r#""type":"invoke""#) { Ok(()) } else { Err(bench.history()) }
+    });
+    signal(&harness, Signal::SIGINT);
+    eventually("the harness has ended", || {
+        harness.try_wait().unwrap().map(|_| ()).ok_or_else(|| "it runs".into())
+    });
+    assert_eq!(harness.wait().unwrap().code(), Some(4));
+    bench.assert_no_process_is_left();
+}
+
+#[test]
 fn a_second_signal_ends_the_harness_at_once() {
     let bench = Bench::new();
     // Replicas that ignore the stop signal, and a grace far beyond this test's
@@ -117,6 +140,65 @@ fn a_second_signal_ends_the_harness_at_once() {
     bench.assert_no_process_is_left();
 }
 
+/// The replica puts a pipe in the place of the history: reading it takes for ever,
+/// as a long search would.
+#[test]
+fn a_signal_while_judging_ends_the_harness() {
+    let bench = Bench::new();
+    let wrapper = bench.path("wrapper.sh");
+    let srv = env!("CARGO_BIN_EXE_srv");
+    let pipe = bench.run_dir().join("history.jsonl").display().to_string();
+    std::fs::write(&wrapper, format!("rm {pipe}; mkfifo {pipe}; exec {srv} \"$1\"\n")).unwrap();
+    let text = serde_json::json!({
+        "name": "judging", "operations": 20,
+        "cluster": { "replicas": 1, "srv": { "command": format!("sh {} {{data}}", wrapper.display()) } },
+    });
+    let mut harness = bench.start(&bench.workload(&text.to_string()));
+    eventually("the run has ended and is being judged", || {
+        let record = std::fs::read_to_string(bench.run_dir().join("run.json")).unwrap_or_default();
+        if record.contains(r#""state": "finished""#) { Ok(()) } else { Err(record) }
+    });
+    // The very first may come before judging has begun: it is then told to nobody.
+    eventually("the harness has ended", || {
+        let _ = kill(Pid::from_raw(harness.id() as i32), Signal::SIGINT);
+        harness.try_wait().unwrap().map(|_| ()).ok_or_else(|| "it runs".into())
+    });
+    assert_eq!(harness.wait().unwrap().code(), Some(4));
+    bench.assert_no_process_is_left();
+}
+
+/// The coordinator prints its port only when the history tells of the exit.
+#[test]
+fn a_node_that_ends_before_all_have_started_is_the_surroundings_fault() {
+    let bench = Bench::new();
+    let coord = env!("CARGO_BIN_EXE_coord");
+    let wrapper = bench.path("wrapper.sh");
+    let patient = r#"until grep -q '"f":"exit"' "$1/../../../history.jsonl"; do :; done; shift; exec"#;
+    std::fs::write(&wrapper, format!("{patient} {coord} \"$@\"\n")).unwrap();
+    let text = serde_json::json!({
+        "name": "early", "duration": "1s", "checks": { "unrequested_exit": "note" },
+        "cluster": {
+            "replicas": 1,
+            "srv": { "command": "echo Listening on port 9 {data}" },
+            "coord": { "command": format!("sh {} {{dir}} {{ports}}", wrapper.display()) },
+        },
+    });
+    let said = bench.run(&bench.workload(&text.to_string()), &[]).exits(4);
+    assert!(said.out.starts_with("infra: srv-1 ended before every node had printed"), "{}", said.out);
+}
+
+/// With fewer, the harness would cut connections and blame the nodes.
+#[test]
+fn too_few_open_files_for_the_clients_are_the_surroundings_fault() {
+    let bench = Bench::new();
+    let workload = bench.workload(r#"{"name":"many","duration":"1s","clients":{"count":1000}}"#);
+    let run = format!("ulimit -n 1000; exec '{}' run '{}'", support::RSM_CHECK, workload.display());
+    let output = std::process::Command::new("sh").args(["-c", &run]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("3056 open files are needed, 1000 are permitted"), "{said}");
+}
+
 #[test]
 fn a_signal_while_the_run_is_judged_ends_the_harness() {
     let bench = Bench::new();
@@ -140,19 +222,6 @@ fn a_signal_while_the_run_is_judged_ends_the_harness() {
         if ended.borrow().is_some() { Ok(()) } else { Err("it runs".into()) }
     });
     assert_eq!(ended.into_inner().unwrap().code(), Some(4));
-}
-
-/// It had printed its port, but the cluster was not yet complete.
-#[test]
-fn a_node_that_ends_before_all_have_started_is_the_surroundings_fault() {
-    let bench = Bench::new();
-    let workload = bench.workload(
-        r#"{"name":"early","duration":"1s","checks":{"unrequested_exit":"note"},"cluster":{
-            "srv":{"command":"sh -c 'echo Listening on port 4711; exit 7' {data}"},
-            "coord":{"command":"sh -c 'sleep 1; echo Listening on port 4712; sleep 1000' {ports}"}}}"#,
-    );
-    let said = bench.run(&workload, &[]).exits(4);
-    assert!(said.out.contains("ended before every node had printed its port"), "{}", said.out);
 }
 
 #[test]

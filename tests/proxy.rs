@@ -228,7 +228,6 @@ fn a_delay_holds_back_both_directions_in_order_and_its_healing_loses_nothing() {
     let delay = Delay { mean: Duration::from_millis(80), jitter: Duration::from_millis(60), seed: 11 };
     stage.proxy.set_delay(Some(delay));
     let mut sent = Vec::new();
-    let began = Instant::now();
     for number in 0..2000u32 {
         if number == 1000 {
             wait_until("a chunk is held back", || stage.proxy.delay_report().waiting > 0);
@@ -241,9 +240,7 @@ fn a_delay_holds_back_both_directions_in_order_and_its_healing_loses_nothing() {
     let (got, end) = read_all(&mut server);
     assert_eq!(end, None);
     assert!(got == sent, "bytes were lost or changed places");
-    assert!(began.elapsed() >= Duration::from_millis(20));
-    let report = stage.proxy.delay_report();
-    assert!(report.held() && report.max >= Duration::from_millis(20), "{report:?}");
+    assert!(stage.proxy.delay_report().held());
 
     stage.proxy.set_delay(Some(delay));
     let began = Instant::now();
@@ -255,6 +252,19 @@ fn a_delay_holds_back_both_directions_in_order_and_its_healing_loses_nothing() {
     let report = stage.proxy.delay_report();
     assert!(report.delayed >= 2 && report.waiting == 0, "{report:?}");
     assert!(report.mean >= Duration::from_millis(20), "{report:?}");
+}
+
+#[test]
+fn what_a_long_delay_held_back_goes_on_when_it_is_healed() {
+    let stage = Stage::open();
+    let (mut client, mut server) = stage.pair();
+    let delay = Delay { mean: Duration::from_secs(600), jitter: Duration::ZERO, seed: 1 };
+    stage.proxy.set_delay(Some(delay));
+    client.write_all(b"held back").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    wait_until("bytes and FIN are held back", || stage.proxy.delay_report().waiting == 2);
+    stage.proxy.set_delay(None);
+    assert_eq!(read_all(&mut server), (b"held back".to_vec(), None));
 }
 
 #[test]

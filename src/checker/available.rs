@@ -22,6 +22,8 @@
 //!   rightly refused one request just after a restart, and was asked no more, is
 //!   not blamed for the silence.
 //!
+//! What a client could not send for want of a socket was not asked.
+//!
 //! Does not verify latency or throughput, nor service while a majority is
 //! hindered, nor windows in which no client asked.
 
@@ -31,7 +33,7 @@ use super::node_life::{Interval, hindered_by, phase_begin, seconds, up_at};
 use super::{count, list};
 use crate::fault::{FaultKind, Node};
 use crate::history::{FaultSpan, History, Operation, Phase};
-use crate::op::Outcome;
+use crate::op::{LOCAL, Outcome};
 use crate::recorded::Recorded;
 use crate::verdict::{CheckName, CheckResult};
 
@@ -164,7 +166,8 @@ fn acknowledgements(history: &History) -> impl Iterator<Item = u64> + '_ {
 }
 
 fn silence(history: &History, stretch: &Stretch, gap: Interval, window: u64) -> Option<String> {
-    let within = |operation: &&Operation| (gap.begin..gap.end).contains(&operation.invoked);
+    let within =
+        |operation: &&Operation| (gap.begin..gap.end).contains(&operation.invoked) && asked(operation);
     let asked: Vec<&Operation> = history.operations.iter().filter(within).collect();
     let first = asked.first()?.invoked;
     let half = first + window / 2;
@@ -187,6 +190,13 @@ fn asked_in_vain(history: &History, operation: &Operation, half: u64, end: u64, 
     waited || (half..end).contains(&ended)
 }
 
+/// Whether the system can have heard of it: a client that could not even open a
+/// socket (no descriptors, no ports) asked nobody.
+fn asked(operation: &Operation) -> bool {
+    let error = operation.completion.as_ref().and_then(|completion| completion.error.as_deref());
+    !error.is_some_and(|error| error.starts_with(LOCAL))
+}
+
 enum Probe {
     Acknowledged,
     Unanswered(String),
@@ -200,7 +210,7 @@ fn probe(recorded: &Recorded, heal: u64) -> Probe {
     let settle = phase_begin(history, Phase::Settle);
     let end = settle.unwrap_or(history.end);
     let probes: Vec<&Operation> =
-        history.operations.iter().filter(|operation| operation.invoked >= heal).collect();
+        history.operations.iter().filter(|operation| operation.invoked >= heal && asked(operation)).collect();
     if probes.iter().any(|operation| operation.outcome() == Outcome::Ok) {
         return Probe::Acknowledged;
     }
@@ -355,6 +365,9 @@ mod tests {
         let deaf =
             refused(served(begin(), 1..20).phase(20 * S, Phase::Heal), 20..24).phase(25 * S, Phase::Settle);
         judged(deaf, Some(Verdict::Violation), "none of 4 probes was acknowledged until 25.00 s");
+        let starved = begin().phase(20 * S, Phase::Heal).lost((20 * S, 21 * S), ("a", "b", 0), Outcome::Fail);
+        let starved = starved.error("local: Too many open files").phase(25 * S, Phase::Settle);
+        judged(starved, Some(Verdict::Pass), "no probe was sent");
         let gone = served(begin(), 1..4).exit(4 * S, Node::Coord, false, "").phase(5 * S, Phase::Heal);
         judged(refused(gone, 5..8), None, "coord was down after the heal");
     }

@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod descriptors;
 mod judging;
 mod output;
 mod plan;

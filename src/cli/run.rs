@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::args::{Expectation, RunArgs};
 use super::judging::{self, Judged};
 use super::progress::{self, Display};
-use super::{Failure, output, signals};
+use super::signals::Signals;
+use super::{Failure, descriptors, output};
 use crate::cluster::launch::{Launch, LaunchError};
 use crate::cluster::{NodePaths, containment, nodes_of};
 use crate::fault::Node;
@@ -27,6 +28,7 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     let commands = Commands::resolve(&workload, &args)?;
     judging::check_model(&workload.model)
         .map_err(|why| Failure::bad_input(workload::refuse(&args.workload, "model", why)))?;
+    descriptors::provide(&workload)?;
     let seed = args.seed.or(workload.seed).map_or_else(random_seed, Ok)?;
     let plan = Plan::draw(workload, seed);
     let started = jiff::Timestamp::now();
@@ -36,13 +38,16 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     if !args.words.quiet {
         display.note(&format!("{} with seed {seed} into {}", plan.workload.name, dir.path().display()));
     }
-    let ended = carry_out(plan, commands, &dir, display.clone())?;
+    let signals =
+        Signals::listen().map_err(|why| Failure::infra(format!("signals cannot be received: {why}")))?;
+    let ended = carry_out(plan, commands, &dir, display.clone(), &signals)?;
     display.note("judging what was recorded");
     display.finish();
     take_over(&mut record, &ended);
     // The end of the run is on disk before the checks begin: should one of them
     // not come back, `check` can go on from here.
     dir.write_record(&record).map_err(|why| cannot_write(&dir, &why))?;
+    signals.judging(dir.path().to_owned());
     let judged = judging::judge_run(run_dir::load(dir.path()).map_err(Failure::infra)?)?;
     let exit = args.expect.map_or(judged.verdict().exit(), |expected| met(expected, &judged));
     judged.tell(args.words, exit)
@@ -166,6 +171,7 @@ fn carry_out(
     commands: Commands,
     dir: &RunDir,
     display: Arc<dyn Display>,
+    signals: &Signals,
 ) -> Result<Ended, Failure> {
     // Clients on this thread, proxies on another, records on theirs: measured, more
     // threads are slower (docs/benchmarks-harness.md).
@@ -179,13 +185,11 @@ fn carry_out(
         data: nodes.data_file(node),
         log: nodes.node_log(node),
     };
-    runtime.block_on(async {
-        let interrupted = signals::interruption()
-            .map_err(|why| Failure::infra(format!("signals cannot be received: {why}")))?;
-        let paths = Paths { history, wire, node: Arc::new(node) };
-        let Commands { srv, coord } = commands;
-        Ok(runner::run(Order { plan, srv, coord, paths, interrupted, watcher: display }).await)
-    })
+    let paths = Paths { history, wire, node: Arc::new(node) };
+    let Commands { srv, coord } = commands;
+    let interrupted = signals.interruption();
+    let order = Order { plan, srv, coord, paths, interrupted, watcher: display };
+    Ok(runtime.block_on(runner::run(order)))
 }
 
 fn take_over(record: &mut RunRecord, ended: &Ended) {

@@ -371,9 +371,28 @@ async fn put_to_death(running: &Running) -> bool {
     tokio::time::timeout(UNDYING, running.ended.clone().wait_for(Option::is_some)).await.is_ok()
 }
 
-/// Runs what blocks for milliseconds away from the event loop.
+/// Runs what blocks for milliseconds away from the event loop; on it where no thread
+/// can be had, because a node must be killed then too. `None` if it panicked.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(work).await.ok()
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let work = move || drop(tell.send(work()));
+    let here = Arc::new(Mutex::new(Some(work)));
+    let (there, runtime) = (here.clone(), tokio::runtime::Handle::current());
+    let away = std::thread::Builder::new().name("node".into()).spawn(move || {
+        let _in_runtime = runtime.enter();
+        once(&there);
+    });
+    if away.is_err() {
+        once(&here);
+    }
+    told.await.ok()
+}
+
+fn once(work: &Mutex<Option<impl FnOnce()>>) {
+    let taken = lock(work).take();
+    if let Some(work) = taken {
+        work();
+    }
 }
 
 /// Waits for the end of a node's process and tells everyone.

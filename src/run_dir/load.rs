@@ -15,6 +15,7 @@ use crate::history::data_file::MAX_DATA_FILE;
 use crate::history::read::{ReadError, read_file};
 use crate::record::{FORMAT, RunRecord};
 use crate::recorded::{Recorded, ReplicaFile, RunState};
+use crate::regular_file;
 
 /// A run directory in memory.
 #[derive(Debug, Clone)]
@@ -114,40 +115,28 @@ struct Version {
     format: u32,
 }
 
-/// A run that went through all its phases had a history: a missing one is lost
-/// evidence, not an empty run.
+/// A run that came to its end has a history: without it nothing could be judged,
+/// and what the files say would be taken for all there was.
 fn load_history(dir: &RunDir, state: RunState) -> Result<History, ReadError> {
+    let begun = matches!(state, RunState::Finished | RunState::Interrupted);
     match read_file(&dir.history()) {
-        Err(ReadError::Io { source, .. })
-            if source.kind() == ErrorKind::NotFound && state != RunState::Finished =>
-        {
+        Err(ReadError::Io { source, .. }) if source.kind() == ErrorKind::NotFound && !begun => {
             Ok(History::default())
         }
         read => read,
     }
 }
 
-/// Reads a replica's data file; a missing one is the initial state.
+/// Reads a replica's data file; a missing one is the initial state. Where its whole
+/// directory is missing, nobody knows what it held.
 pub fn replica_file(dir: &RunDir, node: Node) -> ReplicaFile {
-    match read_bounded(&dir.data_file(node)) {
+    match regular_file::read(&dir.data_file(node), MAX_DATA_FILE) {
         Ok(bytes) => ReplicaFile::new(node, Some(bytes)),
-        Err(why) if why.kind() == ErrorKind::NotFound => ReplicaFile::new(node, None),
+        Err(why) if why.kind() == ErrorKind::NotFound && dir.node_data(node).is_dir() => {
+            ReplicaFile::new(node, None)
+        }
         Err(why) => ReplicaFile { node, content: None, unreadable: Some(why.to_string()) },
     }
-}
-
-/// A program under test may have put anything there: a directory, a pipe that
-/// never ends, a link out of the run directory.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    if !std::fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_DATA_FILE as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_DATA_FILE {
-        return Err(io::Error::other(format!("it is larger than {MAX_DATA_FILE} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// So many bytes of a log are kept for a report.
@@ -233,6 +222,14 @@ mod tests {
         assert!(refused(r#"{"format":99}"#).contains("formats up to 1"), "{}", refused(r#"{"format":99}"#));
         fs::remove_file(dir.record()).unwrap();
         assert!(load(dir.path()).unwrap_err().to_string().contains("no run directory"));
+    }
+
+    #[test]
+    fn a_missing_file_is_the_initial_state_and_a_missing_directory_is_no_news_of_it() {
+        let (_parent, dir) = begun();
+        assert!(replica_file(&dir, Node::Srv(1)).unreadable.is_some());
+        fs::create_dir_all(dir.node_data(Node::Srv(1))).unwrap();
+        assert_eq!(replica_file(&dir, Node::Srv(1)), ReplicaFile::new(Node::Srv(1), None));
     }
 
     #[test]

@@ -197,7 +197,11 @@ impl Stage {
         self.diary.enter(Phase::Heal);
         stop.send_replace(true);
         nemesis.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        all_done(&mut clients).await;
+        match cut {
+            Cut::Over => all_done(&mut clients).await,
+            // Somebody waits: an operation cut off here is indeterminate, which is true.
+            Cut::Early(_) => clients.shutdown().await,
+        }
         cut
     }
 

@@ -102,7 +102,7 @@ impl Proxy {
     }
 
     /// Delays every chunk, FIN and reset in both directions from now on, or stops
-    /// doing so. What is held back keeps its instant and its order; nothing is lost.
+    /// doing so: then what is held back goes on, in its order. Nothing is lost.
     pub fn set_delay(&self, delay: Option<Delay>) {
         for direction in Direction::BOTH {
             self.shared.policy(direction).set_delay(delay);

@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::SockRef;
@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::end::End;
-use super::policy::Pass;
+use super::policy::{Pass, Policy};
 use super::shared::{Shared, Ticket};
 use super::tap::{Direction, FIRST_BYTES};
 
@@ -31,6 +31,8 @@ const CHUNK: usize = 64 * 1024;
 const BLOCKED_LIMIT: usize = 256 * 1024;
 /// Bytes that one direction holds back under a delay; its bandwidth is at most this per delay.
 const DELAYED_LIMIT: usize = 8 * 1024 * 1024;
+/// What is held back notices within this time that its delay has ended.
+const HEALING: Duration = Duration::from_millis(20);
 /// Chunks moved before other connections get their turn.
 const TURN: u32 = 16;
 
@@ -203,7 +205,7 @@ impl Pipe {
     fn poll_release(&mut self, cx: &mut Context<'_>, to: &End, ticket: &Ticket, last: bool) -> Poll<()> {
         let Some(front) = self.queue.front_mut() else { return Poll::Pending };
         if let Some(pass) = front.pass {
-            ready!(poll_due(cx, &mut self.timer, pass.due));
+            ready!(poll_pass(cx, &mut self.timer, pass, ticket.shared.policy(self.direction)));
         }
         match &mut front.item {
             Item::Bytes { data, written } => match ready!(poll_send(cx, &to.stream, &data[*written..])) {
@@ -246,6 +248,20 @@ impl Pipe {
             ticket.shared.told(ticket, self.direction, data.len(), first, front.received);
         }
     }
+}
+
+/// Until the chunk is due or the delay is healed: a link that still held back what
+/// it was given for ten minutes would be no healed link.
+fn poll_pass(
+    cx: &mut Context<'_>,
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    pass: Pass,
+    policy: &Policy,
+) -> Poll<()> {
+    while policy.is_active() && Instant::now() < pass.due {
+        ready!(poll_due(cx, timer, pass.due.min(Instant::now() + HEALING)));
+    }
+    Poll::Ready(())
 }
 
 fn poll_due(cx: &mut Context<'_>, timer: &mut Option<Pin<Box<Sleep>>>, due: Instant) -> Poll<()> {

@@ -59,7 +59,7 @@ impl DelayReport {
     }
 }
 
-/// A chunk's permission to go on.
+/// A chunk's permission to go on: when it is due, or when the delay has ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pass {
     /// Not before.
@@ -93,7 +93,7 @@ impl Policy {
     }
 
     /// Sets or removes the delay. A new delay starts a new report; removing it
-    /// keeps the report, and chunks that wait keep their instants.
+    /// keeps the report, and chunks that wait need not wait any longer.
     pub(super) fn set_delay(&self, delay: Option<Delay>) {
         let mut state = lock(&self.state);
         match delay {

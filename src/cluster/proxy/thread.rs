@@ -5,6 +5,7 @@
 //! (docs/benchmarks-harness.md). Must not know of links.
 
 use std::io;
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, Handle};
@@ -24,13 +25,22 @@ impl ProxyThread {
     /// # Errors
     /// No thread, no epoll.
     pub fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::Builder::new().name("proxies".into()).spawn(move || {
-            // Ends when told to or when the owner is gone.
-            let _ = runtime.block_on(stopped);
-        })?;
+        let (made, handle) = mpsc::channel();
+        // The runtime is made where it runs: the caller's may be an event loop, in
+        // which a runtime must not be dropped, as it would be if no thread was had.
+        let work = move || match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                let _ = made.send(Ok(runtime.handle().clone()));
+                // Ends when told to or when the owner is gone.
+                let _ = runtime.block_on(stopped);
+            }
+            Err(why) => {
+                let _ = made.send(Err(why));
+            }
+        };
+        let thread = std::thread::Builder::new().name("proxies".into()).spawn(work)?;
+        let handle = handle.recv().map_err(io::Error::other)??;
         Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
     }
 
