@@ -220,10 +220,14 @@ impl<R: Read> Edn<R> {
         self.bytes.bump();
         self.token.clear();
         loop {
-            self.bytes.until(&mut self.token, |byte| byte == b'"' || byte == b'\\')?;
+            self.bytes.until(&mut self.token, |byte| matches!(byte, b'"' | b'\\' | b'\n'))?;
             match self.bytes.peek()? {
                 None => return Err(self.refuse("the input ends within a regular expression")),
                 Some(b'"') => break,
+                Some(b'\n') => {
+                    self.bytes.bump();
+                    self.token.push(b'\n');
+                }
                 Some(_) => {
                     self.bytes.bump();
                     self.token.extend([Some(b'\\'), self.bytes.peek()?].into_iter().flatten());
@@ -330,8 +334,10 @@ fn is_ratio(text: &[u8]) -> bool {
 /// Appends text as a JSON string.
 pub(super) fn push_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    for &byte in text {
-        push_escaped(out, byte);
+    if text.iter().any(|&byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        text.iter().for_each(|&byte| push_escaped(out, byte));
+    } else {
+        out.extend_from_slice(text);
     }
     out.push(b'"');
 }

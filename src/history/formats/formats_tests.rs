@@ -120,6 +120,8 @@ fn maps_come_one_a_line_or_in_one_vector_over_many_lines() {
         assert_eq!(lines.len(), 2, "{text}");
         assert_eq!(lines[1].1, r#"{"index":1,"time":0,"process":1,"type":"invoke","f":"read","value":null}"#);
     }
+    let multi = "{:process 1 :type :ok :f :read :value [#\"a\n\" \"b\n\"]}\n{:process 1 :type :ok :f :read}";
+    assert_eq!(turned(multi)[1].0, 4);
     assert_eq!(turned(&format!("\n\n{map} {map}")).iter().map(|(at, _)| *at).collect::<Vec<_>>(), [3, 5]);
 }
 
