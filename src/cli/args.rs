@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::verdict::{CheckName, Verdict};
 use crate::workload::Span;
@@ -28,6 +28,8 @@ pub(super) enum Command {
     /// Judge a recorded history or run directory again.
     #[command(after_help = EXITS)]
     Check(CheckArgs),
+    /// Write a history in another format: JSON lines, EDN, Porcupine's events.
+    Convert(ConvertArgs),
     /// Draw the reports of a run directory again.
     Report(ReportArgs),
     /// Print the JSON Schema of workload files.
@@ -86,7 +88,8 @@ pub(super) struct PlanArgs {
 /// `rsm-check check`.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// A history (JSON lines), a run directory, or - for standard input.
+    /// A history (JSON lines, Jepsen's EDN or text log; plain, .gz or .zst), a run directory,
+    /// or - for standard input.
     #[arg(value_name = "HISTORY|RUN_DIR|-")]
     pub what: PathBuf,
     /// Model that outcomes are judged by [default: the run's, else bank:initial=100,guard=strict].
@@ -103,6 +106,34 @@ pub(super) struct CheckArgs {
     pub replicas: Vec<PathBuf>,
     #[command(flatten)]
     pub words: Words,
+}
+
+/// `rsm-check convert`.
+#[derive(Debug, Args)]
+pub(super) struct ConvertArgs {
+    /// A history in any format that `check` reads, a run directory, or - for standard input.
+    #[arg(value_name = "HISTORY|RUN_DIR|-")]
+    pub input: PathBuf,
+    /// What to write.
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    pub to: Format,
+    /// Where to write it; an existing file is refused [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Nothing on stderr but errors.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// The formats that can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// One JSON object a line, our own.
+    Jsonl,
+    /// One map a line, as Jepsen's history.edn.
+    Edn,
+    /// One event a line with the fields of porcupine.Event.
+    Porcupine,
 }
 
 /// `rsm-check report`.

@@ -2,14 +2,14 @@
 //!
 //! Changes nothing on disk.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Failure;
 use super::args::CheckArgs;
+use super::input::Input;
 use super::judging::{self, Judged};
-use super::{Failure, output};
 use crate::fault::Node;
-use crate::history::{History, read};
+use crate::history::{History, formats};
 use crate::recorded::{Recorded, ReplicaFile};
 use crate::run_dir;
 use crate::verdict::Exit;
@@ -34,7 +34,7 @@ fn check_run(args: &CheckArgs) -> Result<Judged, Failure> {
 }
 
 fn check_history(args: &CheckArgs) -> Result<Judged, Failure> {
-    let history = read_history(&args.what)?;
+    let history = read_history(&args.what, args.words.quiet)?;
     let mut recorded = Recorded::bare(history, args.model.as_deref(), files(&args.replicas)?);
     override_options(&mut recorded, args);
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
@@ -54,15 +54,11 @@ fn override_options(recorded: &mut Recorded, args: &CheckArgs) {
     }
 }
 
-fn read_history(path: &Path) -> Result<History, Failure> {
-    if path == Path::new("-") {
-        return read::read(io::stdin().lock())
-            .map_err(|why| Failure::bad_input(format!("standard input: {why}")));
-    }
-    let history = read::read_file(path).map_err(Failure::bad_input)?;
-    for warning in &history.warnings {
-        output::say(&format!("warning: {}: {warning}", path.display()));
-    }
+fn read_history(path: &Path, quiet: bool) -> Result<History, Failure> {
+    let (from, told) = Input::open(path, quiet)?.split();
+    let history = formats::read(from).map_err(|why| told.refused(&why))?;
+    told.done();
+    history.warnings.iter().for_each(|warning| told.warn(quiet, warning));
     Ok(history)
 }
 

@@ -6,6 +6,8 @@
 mod args;
 mod check;
 mod descriptors;
+mod convert;
+mod input;
 mod judging;
 mod output;
 mod plan;
@@ -68,6 +70,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::plan(&args),
         Command::Check(args) => check::check(&args),
+        Command::Convert(args) => convert::convert(&args),
         Command::Report(args) => report::report(&args),
         Command::Schema => output::print(&crate::workload::Workload::json_schema()),
     }

@@ -1,11 +1,13 @@
 //! What was recorded: the lines of `history.jsonl`, and the same thing in memory.
 //!
 //! [`mod@line`] is the format as the recorder writes it, [`read`] takes it in again
-//! and pairs invocations with completions. This module holds the plain data
+//! and pairs invocations with completions; [`formats`] turns what other tools wrote
+//! into such lines and back. This module holds the plain data
 //! between the two. It judges nothing and must not know of processes, sockets or
 //! models; the order of lines is the order that is checked.
 
 pub mod data_file;
+pub mod formats;
 pub mod line;
 mod pair;
 mod raw;

@@ -227,6 +227,11 @@ impl Pairing {
             self.warn_once(number, format!("`{}` is no known fault: its lines are left out", line.f));
             return Ok(());
         };
+        // Other tools name their faults alike and write anything beside the name.
+        if line.edge.is_none() || (line.fault.is_none() && line.edge != Some(Edge::Skipped)) {
+            self.warn_once(number, format!("`{kind}` without `fault` and `edge`: such lines are left out"));
+            return Ok(());
+        }
         let nodes: Vec<Node> = nodes(&line)?;
         match (line.edge, line.fault) {
             (Some(Edge::Skipped), _) => {
@@ -235,8 +240,7 @@ impl Pairing {
             }
             (Some(Edge::Begin), Some(id)) => self.fault_begins(id, kind, nodes, line),
             (Some(Edge::End), Some(id)) => self.fault_ends(id, &line, number),
-            _ => self
-                .warn_once(number, format!("`{kind}` without `fault` and `edge`: such lines are left out")),
+            _ => {}
         }
         Ok(())
     }

@@ -119,13 +119,17 @@ fn take(pairing: &mut Pairing, line: &[u8], number: u64) -> Result<(), Malformed
     pairing.line(text, number).map_err(at)
 }
 
-enum Ending {
+pub(super) enum Ending {
     Newline,
     EndOfFile,
 }
 
 /// Appends the next line to `buffer`, without its newline.
-fn next_line(from: &mut impl BufRead, buffer: &mut Vec<u8>, number: u64) -> Result<Ending, Failure> {
+pub(super) fn next_line(
+    from: &mut impl BufRead,
+    buffer: &mut Vec<u8>,
+    number: u64,
+) -> Result<Ending, Failure> {
     loop {
         let chunk = match from.fill_buf() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -147,4 +151,20 @@ fn next_line(from: &mut impl BufRead, buffer: &mut Vec<u8>, number: u64) -> Resu
             return Ok(Ending::Newline);
         }
     }
+}
+
+/// Joins lines of ours that were translated from another notation, each with the
+/// number that messages should give it.
+///
+/// # Errors
+/// Those of the lines, and all of [`read`] that are not about their bytes.
+pub fn read_lines(lines: impl Iterator<Item = Result<(u64, String), Failure>>) -> Result<History, Failure> {
+    let mut pairing = Pairing::default();
+    let mut last = 0;
+    for line in lines {
+        let (number, text) = line?;
+        pairing.line(&text, number).map_err(|reason| Malformed { line: number, reason })?;
+        last = number;
+    }
+    Ok(pairing.finish(last))
 }
