@@ -86,6 +86,18 @@ pub fn judge(recorded: &Recorded, engine: &dyn Linearizer) -> Judgement {
     Judgement { verdict, not_tested, checks, notes, refused, reason }
 }
 
+/// A judgement that rests on linearizability alone: of a history whose operations
+/// are not the bank's, and of which nothing else is known.
+pub fn judge_alone(linearizable: CheckResult, notes: Vec<String>) -> Judgement {
+    let checks = CheckName::ALL.map(|name| match name {
+        CheckName::Linearizable => linearizable.clone(),
+        other => CheckResult::skipped(other, "not a bank"),
+    });
+    let checks = Vec::from(checks);
+    let (verdict, not_tested) = (merge(&checks), skipped(&checks));
+    Judgement { verdict, checks, not_tested, notes, refused: None, reason: None }
+}
+
 /// Why a check is not wanted.
 fn switched_off(recorded: &Recorded, name: CheckName) -> Option<String> {
     let checks = &recorded.workload.checks;
@@ -147,11 +159,14 @@ fn unfinished(recorded: &Recorded) -> Option<String> {
 
 /// Skipped checks, and files that no check could look at.
 fn not_tested(recorded: &Recorded, checks: &[CheckResult]) -> Vec<String> {
-    let skipped = checks.iter().filter(|check| check.verdict.is_none());
-    let skipped = skipped.map(|check| format!("{}, {}", check.name, check.message));
     let down = final_files(recorded).left_out;
     let down = (!down.is_empty()).then(|| format!("the data of {}, down at the end", list(&down)));
-    skipped.chain(down).collect()
+    skipped(checks).into_iter().chain(down).collect()
+}
+
+fn skipped(checks: &[CheckResult]) -> Vec<String> {
+    let skipped = checks.iter().filter(|check| check.verdict.is_none());
+    skipped.map(|check| format!("{}, {}", check.name, check.message)).collect()
 }
 
 /// A pass of `available` that no window without faults stands behind.

@@ -14,6 +14,7 @@ pub mod exits;
 mod explain;
 pub mod judgement;
 pub mod linearizability;
+pub mod models;
 pub mod node_life;
 pub mod overdraft;
 pub mod protocol;
@@ -26,7 +27,7 @@ pub mod testing;
 pub mod verify;
 
 pub use bank_engine::BankEngine;
-pub use judgement::{Explained, Judgement, Linearized, Linearizer, judge};
+pub use judgement::{Explained, Judgement, Linearized, Linearizer, judge, judge_alone};
 
 use crate::fault::Node;
 use crate::history::Phase;

@@ -92,7 +92,8 @@ pub(super) struct CheckArgs {
     /// or - for standard input.
     #[arg(value_name = "HISTORY|RUN_DIR|-")]
     pub what: PathBuf,
-    /// Model that outcomes are judged by [default: the run's, else bank:initial=100,guard=strict].
+    /// Model that outcomes are judged by: bank, register, cas-register, kv, mutex, fifo-queue,
+    /// set, counter [default: the run's, else bank:initial=100,guard=strict].
     #[arg(long, value_name = "NAME[:key=value,...]")]
     pub model: Option<String>,
     /// Time for the linearizability check [default: the run's, else 60s].

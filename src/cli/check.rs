@@ -8,18 +8,62 @@ use super::Failure;
 use super::args::CheckArgs;
 use super::input::Input;
 use super::judging::{self, Judged};
+use crate::checker::models::AnyModel;
 use crate::fault::Node;
+use crate::history::data_file::MAX_DATA_FILE;
+use crate::history::untyped::{self, UntypedHistory};
 use crate::history::{History, formats};
 use crate::recorded::{Recorded, ReplicaFile};
+use crate::regular_file;
 use crate::run_dir;
 use crate::verdict::Exit;
 
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
-    if let Some(model) = &args.model {
-        judging::check_model(model).map_err(|why| Failure::bad_input(format!("--model: {why}")))?;
-    }
-    let judged = if args.what.is_dir() { check_run(args)? } else { check_history(args)? };
+    let refuse = |why: String| Failure::bad_input(format!("--model: {why}"));
+    let other = args.model.as_deref().map(judging::other_model).transpose().map_err(refuse)?.flatten();
+    let judged = match other {
+        None if args.what.is_dir() => check_run(args)?,
+        None => check_history(args)?,
+        Some(model) if args.what.is_dir() => {
+            let found = model.name();
+            return Err(refuse(format!("a run directory holds a bank, not `{found}`; accepted: bank")));
+        }
+        Some(mut model) => check_other(args, model.as_mut())?,
+    };
     judged.tell(args.words, judged.verdict().exit())
+}
+
+/// A history of another model than the bank: only linearizability can be judged.
+fn check_other(args: &CheckArgs, model: &mut dyn AnyModel) -> Result<Judged, Failure> {
+    if !args.replicas.is_empty() {
+        let why = format!("--replicas: files of replicas are those of a bank, not of `{}`", model.name());
+        return Err(Failure::bad_input(why));
+    }
+    let history = read_other(&args.what, args.words.quiet)?;
+    let mut recorded = Recorded::bare(history.harness.clone(), args.model.as_deref(), Vec::new());
+    override_options(&mut recorded, args);
+    judging::judge_other(&recorded, &history, model, command())
+        .map_err(|why| Failure::bad_input(format!("{}: {why}", source(&args.what))))
+}
+
+fn read_other(path: &Path, quiet: bool) -> Result<UntypedHistory, Failure> {
+    let (from, told) = Input::open(path, quiet)?.split();
+    let mut lines = formats::lines(from).map_err(|why| told.refused(&why))?;
+    let mut history = untyped::read_untyped_lines(&mut lines).map_err(|why| told.refused(&why))?;
+    told.done();
+    history.warnings.extend(lines.warnings());
+    history.warnings.iter().for_each(|warning| told.warn(quiet, warning));
+    Ok(history)
+}
+
+fn source(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
+}
+
+/// What was typed, to be typed again.
+fn command() -> String {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    shell_words::join(std::iter::once("rsm-check".into()).chain(words))
 }
 
 /// A run directory brings model, files and evidence of its own.
@@ -37,9 +81,7 @@ fn check_history(args: &CheckArgs) -> Result<Judged, Failure> {
     let history = read_history(&args.what, args.words.quiet)?;
     let mut recorded = Recorded::bare(history, args.model.as_deref(), files(&args.replicas)?);
     override_options(&mut recorded, args);
-    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    let command = shell_words::join(std::iter::once("rsm-check".into()).chain(words));
-    Ok(judging::judge_bare(&recorded, command))
+    Ok(judging::judge_bare(&recorded, command()))
 }
 
 fn override_options(recorded: &mut Recorded, args: &CheckArgs) {
@@ -64,7 +106,9 @@ fn read_history(path: &Path, quiet: bool) -> Result<History, Failure> {
 
 fn files(paths: &[PathBuf]) -> Result<Vec<ReplicaFile>, Failure> {
     let numbered = (1u16..).zip(paths);
-    let read = numbered.map(|(number, path)| match std::fs::read(path) {
+    // Bounded, and never waiting: it may be a device or a pipe.
+    let bytes = |path: &Path| regular_file::read(&path.canonicalize()?, MAX_DATA_FILE);
+    let read = numbered.map(|(number, path)| match bytes(path) {
         Ok(bytes) => Ok(ReplicaFile::new(Node::Srv(number), Some(bytes))),
         Err(why) => Err(Failure::bad_input(format!("{}: cannot be read: {why}", path.display()))),
     });

@@ -9,7 +9,11 @@ use std::time::Duration;
 use super::args::Words;
 use super::{Failure, output};
 use crate::checker::bank::BankModel;
-use crate::checker::{BankEngine, judge};
+use crate::checker::models::{self, AnyModel};
+use crate::checker::{BankEngine, judge, judge_alone};
+use crate::history::read::Malformed;
+use crate::history::untyped::UntypedHistory;
+use crate::op::Outcome;
 use crate::record::{Beginning, RunRecord};
 use crate::recorded::{Recorded, RunState};
 use crate::report::{self, terminal};
@@ -20,9 +24,18 @@ use crate::verdict::{CheckName, CheckResult, Exit, Verdict};
 /// until `check` is asked, which takes its whole budget.
 const IMPATIENT: Duration = Duration::from_secs(5);
 
-/// Whether the text names a model; the message says what is accepted.
+/// Whether the text names the model that runs, and records of runs, are judged by; the
+/// message says what is accepted.
 pub(super) fn check_model(text: &str) -> Result<(), String> {
     text.parse::<BankModel>().map(|_| ())
+}
+
+/// The model of a history from elsewhere; `None`: the bank.
+pub(super) fn other_model(text: &str) -> Result<Option<Box<dyn AnyModel>>, String> {
+    match text.split(':').next() {
+        Some("bank") => check_model(text).map(|()| None),
+        _ => models::by_text(text).map(Some),
+    }
 }
 
 /// A record that has been judged, and where it lies if it lies anywhere.
@@ -62,15 +75,43 @@ pub(super) fn judge_loaded(run: &LoadedRun, recorded: &Recorded) -> Judged {
 
 /// Judges a history without a run around it; `command` would judge it again.
 pub(super) fn judge_bare(recorded: &Recorded, command: String) -> Judged {
-    let mut record = RunRecord::begin(Beginning {
+    let mut record = bare_record(recorded, command);
+    complete(&mut record, recorded);
+    Judged { record, dir: None }
+}
+
+/// Judges a history of another model than the bank. `recorded` holds what the harness
+/// did meanwhile and the budgets.
+///
+/// # Errors
+/// An operation that the model does not know.
+pub(super) fn judge_other(
+    recorded: &Recorded,
+    history: &UntypedHistory,
+    model: &mut dyn AnyModel,
+    command: String,
+) -> Result<Judged, Malformed> {
+    let result = model.judge(history, &BankEngine::new(recorded).budget)?;
+    let mut record = bare_record(recorded, command);
+    record.finish(recorded, &judge_alone(result, history.warnings.clone()));
+    for operation in &history.operations {
+        match operation.outcome() {
+            Outcome::Ok => record.operations.ok += 1,
+            Outcome::Fail => record.operations.fail += 1,
+            Outcome::Info => record.operations.info += 1,
+        }
+    }
+    Ok(Judged { record, dir: None })
+}
+
+fn bare_record(recorded: &Recorded, command: String) -> RunRecord {
+    RunRecord::begin(Beginning {
         workload: recorded.workload.clone(),
         seed: 0,
         started: String::new(),
         plan: serde_json::Value::Null,
         reproduce: command,
-    });
-    complete(&mut record, recorded);
-    Judged { record, dir: None }
+    })
 }
 
 fn complete(record: &mut RunRecord, recorded: &Recorded) {

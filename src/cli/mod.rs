@@ -47,15 +47,23 @@ pub fn main() -> Exit {
             Ok(cli) => cli,
             Err(error) => return usage(&error),
         };
-        dispatch(cli.command).unwrap_or_else(|failure| {
-            output::error(&failure.message);
-            failure.exit
-        })
+        dispatch(cli.command).unwrap_or_else(|failure| failed(&failure))
     });
     outcome.unwrap_or_else(|_| {
         output::error("this is a defect of rsm-check itself; please report it with the message above");
         Exit::Defect
     })
+}
+
+/// The machine's fault is a verdict too, so standard output gets its line.
+fn failed(failure: &Failure) -> Exit {
+    output::error(&failure.message);
+    if failure.exit == Exit::Infra {
+        let line = failure.message.lines().next().unwrap_or_default();
+        // It has been said on stderr; where stdout is what failed, it cannot be said.
+        let _ = output::print(&format!("infra: {line}"));
+    }
+    failure.exit
 }
 
 /// Help and version are no errors; what else clap refuses is bad input.

@@ -66,7 +66,7 @@ impl RunWatcher for Live {
     }
 
     fn note(&self, text: &str) {
-        self.bar.println(format!("  {text}"));
+        self.bar.println(format!("  {}", legible(text)));
     }
 }
 
@@ -94,12 +94,17 @@ impl RunWatcher for Plain {
 
     fn note(&self, text: &str) {
         // Progress is a courtesy: a closed stderr must not end a run.
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let _ = writeln!(std::io::stderr(), "{}", legible(text));
     }
 }
 
 impl Display for Plain {
     fn finish(&self) {}
+}
+
+/// Notes quote what nodes print: their terminal escapes stay off this terminal.
+fn legible(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() && letter != '\n' { ' ' } else { letter }).collect()
 }
 
 /// `faulty 3.2 s: 1600 ok, 3 fail, 2 indeterminate, 812/s, p50 1.2 ms, p99 8.0 ms`
@@ -135,4 +140,14 @@ fn state(snapshot: &Snapshot) -> String {
         .collect();
     let faults = if faults.is_empty() { String::new() } else { format!("; faults: {}", faults.join(", ")) };
     nodes.join(", ") + &faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::legible;
+
+    #[test]
+    fn what_a_node_prints_never_steers_the_terminal() {
+        assert_eq!(legible("a\u{1b}[31mb\r\nc\u{7}"), "a [31mb \nc ");
+    }
 }

@@ -14,6 +14,8 @@ mod raw;
 pub mod read;
 #[cfg(test)]
 mod read_tests;
+mod sequence;
+pub mod untyped;
 
 use std::collections::BTreeMap;
 

@@ -7,9 +7,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::line::{Edge, Kind, f};
 use super::raw::{RawBalances, RawLine, RawTransfer, RawWriter, json};
+use super::sequence::{Sequence, closes, evidence_against_ok, no_invocation, ok_against_evidence};
 use super::{
     AccountId, Call, ClusterEvent, ClusterWhat, Completion, FaultSpan, History, Observed, Operation, Phase,
-    SkippedFault, line::Closes,
+    SkippedFault,
 };
 use crate::fault::{FaultKind, Node};
 use crate::op::Outcome;
@@ -19,47 +20,41 @@ use crate::op::Outcome;
 pub(super) struct Pairing {
     history: History,
     accounts: FxHashMap<String, AccountId>,
-    processes: FxHashMap<u64, Process>,
+    sequence: Sequence,
     faults: FxHashMap<u64, usize>,
     warned: FxHashSet<String>,
-    last: Option<(u64, u64)>,
-}
-
-/// What a client's logical thread may do next.
-#[derive(Debug, Clone, Copy)]
-enum Process {
-    Idle,
-    /// Its operation, by position, waits for a completion.
-    Open(usize),
-    /// An indeterminate outcome ended it for good.
-    Retired,
 }
 
 impl Pairing {
     /// Takes in one line; `number` counts from 1 and is for warnings only.
     pub fn line(&mut self, text: &str, number: u64) -> Result<(), String> {
-        let line: RawLine<'_> = json(text).map_err(|reason| {
-            format!("{reason}; accepted is one object with index, time, process, type, f and value")
-        })?;
-        self.in_order(line.index, line.time)?;
+        let line = RawLine::parse(text)?;
+        self.sequence.in_order(line.index, line.time)?;
         match &line.process {
             RawWriter::Client(process) => self.client(&line, *process),
-            RawWriter::Harness(part) => match part.as_ref() {
-                "nemesis" => self.nemesis(line, number),
-                "evidence" => self.evidence(&line, number),
-                "cluster" => self.cluster(line, number),
-                other => {
-                    self.warn_once(number, format!("`{other}` is no known writer: its lines are left out"));
-                    Ok(())
-                }
-            },
+            RawWriter::Harness(part) if part == "evidence" => self.evidence(&line, number),
+            RawWriter::Harness(_) => self.harness(line, number),
+        }
+    }
+
+    /// Takes in a line of the harness that concerns no operation; where it stands
+    /// among the others is the caller's concern.
+    pub fn harness(&mut self, line: RawLine<'_>, number: u64) -> Result<(), String> {
+        match &line.process {
+            RawWriter::Harness(part) if part == "nemesis" => self.nemesis(line, number),
+            RawWriter::Harness(part) if part == "cluster" => self.cluster(line, number),
+            RawWriter::Harness(other) => {
+                self.warn_once(number, format!("`{other}` is no known writer: its lines are left out"));
+                Ok(())
+            }
+            RawWriter::Client(_) => Ok(()),
         }
     }
 
     /// The history as it stands after `lines` lines.
     pub fn finish(mut self, lines: u64) -> History {
         self.history.lines = lines;
-        self.history.end = self.last.map_or(0, |(_, time)| time);
+        self.history.end = self.sequence.end();
         self.history
     }
 
@@ -74,19 +69,6 @@ impl Pairing {
         }
     }
 
-    fn in_order(&mut self, index: u64, time: u64) -> Result<(), String> {
-        if let Some((last_index, last_time)) = self.last {
-            if index <= last_index {
-                return Err(format!("index {index} follows index {last_index}; it must grow"));
-            }
-            if time < last_time {
-                return Err(format!("time {time} follows time {last_time}; it must not run back"));
-            }
-        }
-        self.last = Some((index, time));
-        Ok(())
-    }
-
     fn client(&mut self, line: &RawLine<'_>, process: u64) -> Result<(), String> {
         match line.kind {
             Kind::Invoke => self.invoke(line, process),
@@ -97,20 +79,9 @@ impl Pairing {
     }
 
     fn invoke(&mut self, line: &RawLine<'_>, process: u64) -> Result<(), String> {
-        match self.processes.get(&process) {
-            Some(&Process::Open(open)) => {
-                let before = self.history.operations[open].invoke;
-                return Err(format!(
-                    "process {process} invokes while its operation of index {before} is open"
-                ));
-            }
-            Some(Process::Retired) => {
-                return Err(format!("process {process} goes on after `info`; its number is never reused"));
-            }
-            Some(Process::Idle) | None => {}
-        }
+        self.sequence.may_invoke(process)?;
         let call = self.call(line)?;
-        self.processes.insert(process, Process::Open(self.history.operations.len()));
+        self.sequence.open(process, self.history.operations.len(), line.index);
         self.history.operations.push(Operation {
             invoke: line.index,
             process,
@@ -138,21 +109,15 @@ impl Pairing {
     }
 
     fn complete(&mut self, line: &RawLine<'_>, process: u64, outcome: Outcome) -> Result<(), String> {
-        let Some(&Process::Open(open)) = self.processes.get(&process) else {
-            return Err(format!("process {process} completes an operation that it did not invoke"));
-        };
+        let open = self.sequence.opened(process)?;
         let observed = self.observed(line, open)?;
         let operation = &mut self.history.operations[open];
         if outcome == Outcome::Ok && operation.never_delivered {
-            return Err(format!(
-                "operation of index {} is ok, yet evidence says never delivered",
-                operation.invoke
-            ));
+            return Err(ok_against_evidence(operation.invoke));
         }
         let (index, time, error) = (line.index, line.time, line.error.clone());
         operation.completion = Some(Completion { index, time, outcome, observed, error });
-        let next = if outcome == Outcome::Info { Process::Retired } else { Process::Idle };
-        self.processes.insert(process, next);
+        self.sequence.close(process, outcome);
         Ok(())
     }
 
@@ -205,21 +170,25 @@ impl Pairing {
 
     fn evidence(&mut self, line: &RawLine<'_>, number: u64) -> Result<(), String> {
         if line.f != f::NEVER_DELIVERED {
-            self.warn_once(number, format!("`{}` is no known evidence: its lines are left out", line.f));
+            self.unknown_evidence(number, &line.f);
             return Ok(());
         }
-        let Closes { invoke } = json(line.value())
-            .map_err(|reason| format!("value of evidence: {reason}; accepted is {{\"invoke\":INDEX}}"))?;
+        let invoke = closes(line)?;
         let operations = &mut self.history.operations;
         let Ok(found) = operations.binary_search_by_key(&invoke, |operation| operation.invoke) else {
-            return Err(format!("evidence names index {invoke}, which is no invocation above it"));
+            return Err(no_invocation(invoke));
         };
         let operation = &mut operations[found];
         if operation.completion.as_ref().is_some_and(|completion| completion.outcome == Outcome::Ok) {
-            return Err(format!("evidence says never delivered, yet the operation of index {invoke} is ok"));
+            return Err(evidence_against_ok(invoke));
         }
         operation.never_delivered = true;
         Ok(())
+    }
+
+    /// Says once that lines of this evidence are left out.
+    pub fn unknown_evidence(&mut self, number: u64, f: &str) {
+        self.warn_once(number, format!("`{f}` is no known evidence: its lines are left out"));
     }
 
     fn nemesis(&mut self, line: RawLine<'_>, number: u64) -> Result<(), String> {

@@ -40,7 +40,14 @@ pub(super) struct RawLine<'a> {
     pub asked: Option<bool>,
 }
 
-impl RawLine<'_> {
+impl<'a> RawLine<'a> {
+    /// Parses one line; the message says what is accepted.
+    pub fn parse(text: &'a str) -> Result<Self, String> {
+        json(text).map_err(|reason| {
+            format!("{reason}; accepted is one object with index, time, process, type, f and value")
+        })
+    }
+
     /// The text of `value`; `null` if the field is missing.
     pub fn value(&self) -> &str {
         self.value.map_or("null", RawValue::get)

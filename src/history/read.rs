@@ -92,31 +92,57 @@ pub enum Failure {
 /// its invocation or contradicting it, two open invocations of one process, a
 /// process that goes on after `info`, an unknown `f` of a client, evidence against
 /// an operation that is `ok` or does not exist.
-pub fn read(mut from: impl BufRead) -> Result<History, Failure> {
+pub fn read(from: impl BufRead) -> Result<History, Failure> {
     let mut pairing = Pairing::default();
+    let cut = each_line(from, |text, number| pairing.line(text, number))?;
+    if let Some(warning) = cut.warning() {
+        pairing.warn(warning);
+    }
+    Ok(pairing.finish(cut.lines))
+}
+
+/// How a stream ended.
+pub(super) struct Cut {
+    /// Number of whole lines.
+    pub lines: u64,
+    dropped: bool,
+}
+
+impl Cut {
+    /// What a reader should know of the ending.
+    pub fn warning(&self) -> Option<String> {
+        let number = self.lines + 1;
+        self.dropped.then(|| format!("line {number} has no newline: it was cut off and is dropped"))
+    }
+}
+
+/// Hands over every whole line with its number, from 1.
+pub(super) fn each_line(
+    mut from: impl BufRead,
+    mut take: impl FnMut(&str, u64) -> Result<(), String>,
+) -> Result<Cut, Failure> {
     let mut buffer = Vec::new();
     let mut number = 0;
     loop {
         buffer.clear();
         number += 1;
         match next_line(&mut from, &mut buffer, number)? {
-            Ending::Newline => take(&mut pairing, &buffer, number)?,
-            Ending::EndOfFile if buffer.is_empty() => break,
-            Ending::EndOfFile => {
-                pairing.warn(format!("line {number} has no newline: it was cut off and is dropped"));
-                break;
-            }
+            Ending::Newline => in_text(&buffer, number, &mut take)?,
+            Ending::EndOfFile => return Ok(Cut { lines: number - 1, dropped: !buffer.is_empty() }),
         }
     }
-    Ok(pairing.finish(number - 1))
 }
 
-fn take(pairing: &mut Pairing, line: &[u8], number: u64) -> Result<(), Malformed> {
+fn in_text(
+    line: &[u8],
+    number: u64,
+    take: &mut impl FnMut(&str, u64) -> Result<(), String>,
+) -> Result<(), Malformed> {
     let at = |reason| Malformed { line: number, reason };
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let text = std::str::from_utf8(line)
         .map_err(|bad| at(format!("byte {} is not UTF-8 text", bad.valid_up_to() + 1)))?;
-    pairing.line(text, number).map_err(at)
+    take(text, number).map_err(at)
 }
 
 pub(super) enum Ending {

@@ -16,6 +16,7 @@ use crate::history::read::{ReadError, read_file};
 use crate::record::{FORMAT, RunRecord};
 use crate::recorded::{Recorded, ReplicaFile, RunState};
 use crate::regular_file;
+use crate::workload;
 
 /// A run directory in memory.
 #[derive(Debug, Clone)]
@@ -107,7 +108,12 @@ fn load_record(dir: &RunDir) -> Result<RunRecord, LoadError> {
         let found = version.format;
         return Err(bad(format!("format {found}; this rsm-check reads formats up to {FORMAT}")));
     }
-    serde_json::from_slice(&text).map_err(|why| bad(format!("no record of a run: {why}")))
+    let record: RunRecord =
+        serde_json::from_slice(&text).map_err(|why| bad(format!("no record of a run: {why}")))?;
+    // Somebody may have edited it since: what no workload may say is refused here too.
+    let workload = serde_json::to_string(&record.workload).unwrap_or_default();
+    workload::parse("the workload in it", &workload).map_err(|why| bad(why.to_string()))?;
+    Ok(record)
 }
 
 #[derive(serde::Deserialize)]
@@ -220,6 +226,11 @@ mod tests {
         };
         assert!(refused("{}").contains("missing field `format`"), "{}", refused("{}"));
         assert!(refused(r#"{"format":99}"#).contains("formats up to 1"), "{}", refused(r#"{"format":99}"#));
+        let (_other, edited) = begun();
+        let text = fs::read_to_string(edited.record()).unwrap().replace("\"replicas\": 3", "\"replicas\": 0");
+        fs::write(edited.record(), text).unwrap();
+        let error = load(edited.path()).unwrap_err().to_string();
+        assert!(error.contains("`cluster.replicas`: found 0"), "{error}");
         fs::remove_file(dir.record()).unwrap();
         assert!(load(dir.path()).unwrap_err().to_string().contains("no run directory"));
     }

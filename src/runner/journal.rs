@@ -94,6 +94,10 @@ impl Journal for Diary {
 
     fn skip(&self, fault: &PlannedFault, nodes: &[Node], reason: &str) {
         self.recorder.fault_skipped(self.line(fault, nodes), reason);
+        // Whatever had not begun when clients stopped is left out: recorded, but no news.
+        if self.phase() != Phase::Faulty {
+            return;
+        }
         self.watcher.note(&format!("{} {} skipped: {reason}", fault.fault, names(nodes)));
     }
 }

@@ -1,0 +1,333 @@
+//! Just-in-time linearization of one part (Lowe, 2017): only a return does work.
+//!
+//! An attempt is what was done with the open operations and the state that it came
+//! to; nothing in it grows with the history. When an operation returns, every attempt
+//! must have explained it: those that did not are led on, by every order of open
+//! operations that can matter ([`super::relevance`]), until it is. Operations that
+//! change nothing where an attempt stands are explained without being ordered. All
+//! attempts are kept but those that another covers, so that running out of attempts
+//! is a proof. Every loop is metered.
+
+use rustc_hash::FxHashMap;
+
+use super::Model;
+use super::antichain::{Antichain, Attempt};
+use super::bits::Bits;
+use super::orders::{EMPTY, Orders};
+use super::problem::{Event, Operations, Part};
+use super::relevance::{relevant, step};
+use crate::checker::linearizability::Stop;
+use crate::checker::linearizability::budget::Meter;
+
+/// How a part ended.
+pub(super) enum Found<S> {
+    /// This order explains it.
+    Order(Vec<u32>),
+    /// No order does.
+    Dead { operation: u32, concurrent: Vec<u32>, states: Vec<S>, prefix: Vec<u32>, explained: usize },
+    /// A budget ran out.
+    Stopped { stop: Stop, explained: usize },
+}
+
+/// Indeterminate operations with equal inputs: the one invoked first is used first.
+struct Class {
+    members: Vec<u32>,
+}
+
+/// The search over one part.
+pub(super) struct Engine<'a, M: Model, const N: usize> {
+    model: &'a M,
+    operations: &'a Operations<M>,
+    slots: &'a [u32],
+    part: &'a Part,
+    /// Operations that are open and will return.
+    open: Vec<u32>,
+    classes: Vec<Class>,
+    class_of: FxHashMap<&'a M::Input, usize>,
+    perhaps: [u64; N],
+    frontier: Antichain<M::State, N>,
+    next: Antichain<M::State, N>,
+    visited: Antichain<M::State, N>,
+    orders: Orders,
+    explained: usize,
+}
+
+/// What may be tried before an operation returns.
+struct Goal {
+    operation: u32,
+    /// Operations that may take effect: open ones, and classes by position.
+    definite: Vec<u32>,
+    classes: Vec<usize>,
+    /// Nothing else that only observes waits for a state on the way.
+    alone: bool,
+}
+
+impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
+    pub fn new(model: &'a M, operations: &'a Operations<M>, slots: &'a [u32], part: &'a Part) -> Self {
+        let mut perhaps = [0; N];
+        (part.definite..part.slots).for_each(|slot| perhaps[slot / 64] |= 1 << (slot % 64));
+        let mut frontier = Antichain::default();
+        let start = Attempt { bits: Bits::default(), state: model.initial(), tip: EMPTY };
+        frontier.insert(start, &perhaps);
+        Self {
+            model,
+            operations,
+            slots,
+            part,
+            open: Vec::new(),
+            classes: Vec::new(),
+            class_of: FxHashMap::default(),
+            perhaps,
+            frontier,
+            next: Antichain::default(),
+            visited: Antichain::default(),
+            orders: Orders::default(),
+            explained: 0,
+        }
+    }
+
+    /// Takes in all events.
+    pub fn run(mut self, meter: &mut Meter) -> Found<M::State> {
+        for &event in &self.part.events {
+            match event {
+                Event::Invoke(number) => self.invoke(number),
+                Event::Return(number) => {
+                    if let Err(stop) = self.returns(number, meter) {
+                        return Found::Stopped { stop, explained: self.explained };
+                    }
+                    if self.next.len() == 0 {
+                        return self.dead(number);
+                    }
+                    self.step_on(number);
+                }
+            }
+        }
+        Found::Order(self.orders.list(self.frontier.get(0).tip))
+    }
+
+    fn invoke(&mut self, number: u32) {
+        let operation = &self.operations[number as usize];
+        if operation.returns.is_some() {
+            return self.open.push(number);
+        }
+        let next = self.classes.len();
+        let class = *self.class_of.entry(&operation.input).or_insert(next);
+        if class == next {
+            self.classes.push(Class { members: Vec::new() });
+        }
+        self.classes[class].members.push(number);
+    }
+
+    /// Every attempt explains the operation; those that can are in `next` then.
+    fn returns(&mut self, number: u32, meter: &mut Meter) -> Result<(), Stop> {
+        self.measure(meter);
+        let slot = self.slot(number);
+        let observes = self.model.observes(&self.operations[number as usize].input);
+        self.visited.clear();
+        for at in 0..self.frontier.len() {
+            self.tick(meter)?;
+            let mut attempt = self.frontier.get(at).clone();
+            if !attempt.bits.explained(slot) {
+                self.settle(&mut attempt);
+            }
+            if attempt.bits.explained(slot) {
+                let done = attempt.bits.fired(slot) || observes;
+                self.explain(&attempt, slot);
+                if done {
+                    continue;
+                }
+                self.settle(&mut attempt);
+            }
+            self.visited.insert(attempt, &self.perhaps);
+        }
+        if self.visited.len() > 0 { self.lead_on(number, observes, meter) } else { Ok(()) }
+    }
+
+    /// Leads on what is in `visited`, which grows meanwhile.
+    fn lead_on(&mut self, number: u32, observes: bool, meter: &mut Meter) -> Result<(), Stop> {
+        let slot = self.slot(number);
+        let goal = self.goal(number);
+        let mut at = 0;
+        while at < self.visited.len() {
+            self.tick(meter)?;
+            let attempt = self.visited.get(at).clone();
+            at += 1;
+            if attempt.bits.explained(slot) {
+                self.explain(&attempt, slot);
+                if observes {
+                    continue;
+                }
+            }
+            if !observes && let Some(child) = self.fire(&attempt, number) {
+                self.explain(&child, slot);
+            }
+            self.try_all(&attempt, &goal, meter)?;
+        }
+        Ok(())
+    }
+
+    /// Fires each operation that may come next, or only the one that must.
+    fn try_all(
+        &mut self,
+        attempt: &Attempt<M::State, N>,
+        goal: &Goal,
+        meter: &mut Meter,
+    ) -> Result<(), Stop> {
+        let first = self.forced(attempt, goal);
+        let may = |engine: &Self, number: u32| {
+            first.is_none_or(|first| {
+                engine.operations[number as usize].input == engine.operations[first as usize].input
+            })
+        };
+        for &number in &goal.definite {
+            if !attempt.bits.fired(self.slot(number)) && may(self, number) {
+                self.visit(attempt, number, meter)?;
+            }
+        }
+        for &class in &goal.classes {
+            if let Some(number) = self.unused(class, attempt)
+                && may(self, number)
+            {
+                self.visit(attempt, number, meter)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, attempt: &Attempt<M::State, N>, number: u32, meter: &mut Meter) -> Result<(), Stop> {
+        self.tick(meter)?;
+        let Some(mut child) = self.fire(attempt, number) else { return Ok(()) };
+        // What changes nothing is free already, or not needed; unless it hides others.
+        if child.state != attempt.state || child.bits.frees_more(&attempt.bits) {
+            self.settle(&mut child);
+            self.visited.insert(child, &self.perhaps);
+        }
+        Ok(())
+    }
+
+    /// The operation that every way to the goal contains and that may come first.
+    fn forced(&self, attempt: &Attempt<M::State, N>, goal: &Goal) -> Option<u32> {
+        if !goal.alone {
+            return None;
+        }
+        let wanted = step::<M>(self.operations, goal.operation);
+        let must = |number: &u32| {
+            self.model.must_come_first(&attempt.state, &self.operations[*number as usize].input, wanted)
+        };
+        let open = |number: &u32| !attempt.bits.fired(self.slot(*number));
+        let perhaps = goal.classes.iter().filter_map(|&class| self.unused(class, attempt));
+        goal.definite.iter().copied().filter(open).chain(perhaps).find(must)
+    }
+
+    /// The first of a class that this attempt has not used.
+    fn unused(&self, class: usize, attempt: &Attempt<M::State, N>) -> Option<u32> {
+        let mut members = self.classes[class].members.iter().copied();
+        members.find(|&number| !attempt.bits.fired(self.slot(number)))
+    }
+
+    fn goal(&self, number: u32) -> Goal {
+        let settled = |open: u32| self.visited.iter().all(|attempt| attempt.bits.fired(self.slot(open)));
+        let waiting = |open: u32| self.visited.iter().any(|attempt| !attempt.bits.explained(self.slot(open)));
+        let observes = |open: u32| self.model.observes(&self.operations[open as usize].input);
+        let open = self.open.iter().copied();
+        let open = open.filter(|&open| if observes(open) { waiting(open) } else { !settled(open) });
+        let perhaps = self.classes.iter().filter_map(|class| class.members.first().copied());
+        let chain = relevant(self.model, self.operations, number, open.chain(perhaps));
+        let mut goal = Goal { operation: number, definite: Vec::new(), classes: Vec::new(), alone: true };
+        goal.alone = observes(number);
+        for found in chain {
+            if self.operations[found as usize].returns.is_none() {
+                goal.classes.extend(self.class_of.get(&self.operations[found as usize].input));
+            } else if observes(found) {
+                goal.alone = false;
+            } else {
+                goal.definite.push(found);
+            }
+        }
+        goal
+    }
+
+    /// Explains every open operation whose result holds here and that changes nothing.
+    fn settle(&mut self, attempt: &mut Attempt<M::State, N>) {
+        for &number in &self.open {
+            let slot = self.slots[number as usize] as usize;
+            if attempt.bits.explained(slot) {
+                continue;
+            }
+            let (input, output) = step::<M>(self.operations, number);
+            let after = self.model.apply(&attempt.state, input, output);
+            if after.is_some_and(|after| after == attempt.state) {
+                attempt.bits.set_free(slot);
+                attempt.tip = self.orders.then(attempt.tip, number);
+            }
+        }
+    }
+
+    /// The attempt after an operation took effect. If it overwrites everything, others
+    /// that overwrite may have come directly before it.
+    fn fire(&mut self, attempt: &Attempt<M::State, N>, number: u32) -> Option<Attempt<M::State, N>> {
+        let (input, output) = step::<M>(self.operations, number);
+        let state = self.model.apply(&attempt.state, input, output)?;
+        let mut child = Attempt { bits: attempt.bits.clone(), state, tip: attempt.tip };
+        if self.model.overwrites(input) {
+            for &other in self.open.iter().filter(|&&other| other != number) {
+                let slot = self.slots[other as usize] as usize;
+                if !child.bits.explained(slot)
+                    && self.model.overwrites(&self.operations[other as usize].input)
+                {
+                    child.bits.set_free(slot);
+                    child.tip = self.orders.then(child.tip, other);
+                }
+            }
+        }
+        child.bits.fire(self.slot(number));
+        child.tip = self.orders.then(child.tip, number);
+        Some(child)
+    }
+
+    fn explain(&mut self, attempt: &Attempt<M::State, N>, slot: usize) {
+        let mut attempt = attempt.clone();
+        attempt.bits.clear(slot);
+        self.next.insert(attempt, &self.perhaps);
+    }
+
+    /// The operation has returned in every attempt.
+    fn step_on(&mut self, number: u32) {
+        self.open.retain(|&open| open != number);
+        std::mem::swap(&mut self.frontier, &mut self.next);
+        self.next.clear();
+        self.explained += 1;
+        self.orders.sweep(self.frontier.tips());
+    }
+
+    fn dead(&mut self, number: u32) -> Found<M::State> {
+        let perhaps = self.classes.iter().flat_map(|class| &class.members);
+        let mut concurrent: Vec<u32> = self.open.iter().chain(perhaps).copied().collect();
+        concurrent.retain(|&open| open != number);
+        concurrent.sort_unstable();
+        let prefix = self.frontier.drain().into_iter().map(|attempt| self.orders.list(attempt.tip));
+        let prefix = prefix.take(16).max_by_key(Vec::len).unwrap_or_default();
+        let states = self.visited.drain().into_iter().map(|attempt| attempt.state).collect();
+        Found::Dead { operation: number, concurrent, states, prefix, explained: self.explained }
+    }
+
+    #[inline]
+    fn slot(&self, number: u32) -> usize {
+        self.slots[number as usize] as usize
+    }
+
+    /// What an attempt weighs, about, with its places in the tables.
+    fn measure(&self, meter: &mut Meter) {
+        let state = self.model.weight(&self.frontier.get(0).state);
+        meter.unit = 2 * (size_of::<Attempt<M::State, N>>() + size_of::<Bits<N>>() + 16) + state;
+    }
+
+    #[inline]
+    fn tick(&self, meter: &mut Meter) -> Result<(), Stop> {
+        if self.orders.full() {
+            return Err(Stop::Memory);
+        }
+        meter.held = self.orders.bytes();
+        meter.tick(self.frontier.len() + self.visited.len() + self.next.len())
+    }
+}

@@ -1,0 +1,204 @@
+//! Models other than the bank: is there one order, respecting real time, in which a
+//! state machine explains every result?
+//!
+//! [`Model`] is what a state machine must tell; one file per model, and one line in
+//! [`registry`]. [`check`] runs the search: [`problem`] cuts the operations into parts
+//! that do not touch one another, [`engine`] decides one part, [`witness`] replays
+//! every acceptance through the model alone, [`explain`] words it. Operations without
+//! a definite end may have happened at any time after their invocation, or never.
+//! Must not know of runs, nodes, files or the bank.
+
+mod antichain;
+mod bits;
+mod cas_register;
+mod counter;
+mod decide;
+mod engine;
+mod explain;
+mod fifo_queue;
+mod kv;
+mod mutex;
+mod orders;
+mod problem;
+mod register;
+mod registry;
+mod relevance;
+mod set;
+mod values;
+pub mod witness;
+
+use std::hash::Hash;
+
+use serde_json::Value;
+
+pub use cas_register::{CasRegister, CasRegisterCall};
+pub use counter::{Counter, CounterCall};
+pub use decide::check;
+pub use explain::in_words;
+pub use fifo_queue::{FifoQueue, FifoQueueCall};
+pub use kv::{KeyValue, Keyed};
+pub use mutex::{Mutex, MutexCall};
+pub use problem::{Operation, Typed, typed};
+pub use register::Register;
+pub use registry::{AnyModel, NAMES, by_text};
+pub use set::{Members, Set, SetCall};
+pub use values::{ValueId, Values};
+
+/// A deterministic state machine, as the search sees it.
+///
+/// Only [`apply`](Model::apply) and [`initial`](Model::initial) decide what is right.
+/// The hints below them make the search fast; each promises something of `apply`,
+/// and a wrong promise gives wrong verdicts.
+pub trait Model {
+    /// Everything that a later operation can depend on; equal states must be equal values.
+    type State: Clone + Eq + Hash;
+    /// What is asked, with the operation's name; equal inputs are interchangeable.
+    type Input: Clone + Eq + Hash;
+    /// What a reply tells.
+    type Output: Clone + Eq + Hash;
+
+    /// The name that `--model` takes.
+    fn name(&self) -> &'static str;
+
+    /// The state before anything happened.
+    fn initial(&self) -> Self::State;
+
+    /// The state afterwards, or `None` if the operation cannot have this result here.
+    /// An output of `None` is unknown: any result that the state gives is right.
+    fn apply(
+        &self,
+        state: &Self::State,
+        input: &Self::Input,
+        output: Option<&Self::Output>,
+    ) -> Option<Self::State>;
+
+    /// Makes sense of an operation of a history; `output` is there if it ended `ok`.
+    ///
+    /// # Errors
+    /// What was found and what is accepted.
+    fn parse(&mut self, f: &str, input: &Value, output: Option<&Value>) -> Parsed<Self>;
+
+    /// One operation in words, such as `write 4`.
+    fn describe(&self, input: &Self::Input, output: Option<&Self::Output>) -> String;
+
+    /// A state in words, such as `4`.
+    fn describe_state(&self, state: &Self::State) -> String;
+
+    /// Takes an option of `--model NAME:key=value`.
+    ///
+    /// # Errors
+    /// What was found and what is accepted.
+    fn set_option(&mut self, key: &str, _value: &str) -> Result<(), String> {
+        Err(format!("`{key}` is no option of {}; it takes none", self.name()))
+    }
+
+    /// The part that an operation belongs to. Operations of different parts must not
+    /// touch one another; each part begins in [`initial`](Model::initial).
+    fn part(&self, _input: &Self::Input) -> u64 {
+        0
+    }
+
+    /// A part in words, such as `key "x"`, where there are several.
+    fn describe_part(&self, _part: u64) -> Option<String> {
+        None
+    }
+
+    /// Promises: in no state does this operation change the state.
+    fn observes(&self, _input: &Self::Input) -> bool {
+        false
+    }
+
+    /// Promises: whatever its output, this operation is right in every state, and the
+    /// state afterwards is the same whatever it was before.
+    fn overwrites(&self, _input: &Self::Input) -> bool {
+        false
+    }
+
+    /// Promises: wherever `first` and then directly `second` are right, `second` and
+    /// then `first` are right too and end in the same state.
+    fn postponable(&self, _first: Step<'_, Self>, _second: Step<'_, Self>) -> bool {
+        false
+    }
+
+    /// Promises for a `goal` that only observes: from this state every way to it
+    /// contains an operation with this input, and doing that first loses no way.
+    fn must_come_first(&self, _state: &Self::State, _input: &Self::Input, _goal: Step<'_, Self>) -> bool {
+        false
+    }
+
+    /// About how many bytes a state holds outside itself.
+    fn weight(&self, _state: &Self::State) -> usize {
+        0
+    }
+}
+
+/// What [`Model::parse`] gives: an input and what is known of the output.
+pub type Parsed<M> = Result<(<M as Model>::Input, Option<<M as Model>::Output>), String>;
+
+/// An input with what is known of its output.
+pub type Step<'a, M> = (&'a <M as Model>::Input, Option<&'a <M as Model>::Output>);
+
+/// What the check found. Operations are named by their position in what was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// An order exists for every part; each was replayed.
+    Linearizable {
+        /// One order per part; together they are an order of the whole, since parts
+        /// do not touch one another (locality, Herlihy and Wing 1990). Indeterminate
+        /// operations that are not listed did not happen, or changed nothing.
+        orders: Vec<Vec<u32>>,
+    },
+    /// No order exists.
+    Violation(Violation),
+    /// Neither was shown within the budget.
+    Undecided {
+        /// In words.
+        reason: String,
+        /// Acknowledged operations that were explained when the search stopped.
+        explained: usize,
+        /// How many must be explained altogether.
+        required: usize,
+    },
+}
+
+/// Why no order exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The operation at which every attempt fails.
+    pub operation: u32,
+    /// Its part.
+    pub part: u64,
+    /// Operations of the part that were open when it returned.
+    pub concurrent: Vec<u32>,
+    /// States that attempts had come to, in words; not all if there are many.
+    pub states: Vec<String>,
+    /// A longest order that explains everything of the part that returned before.
+    pub prefix: Vec<u32>,
+    /// Acknowledged operations of the part that `prefix` explains.
+    pub explained: usize,
+    /// How many of the part must be explained.
+    pub required: usize,
+}
+
+/// What is said of a name that a model does not know.
+fn unknown(name: &str, f: &str, accepted: &str) -> String {
+    format!("`{f}` is no operation of {name}; accepted: {accepted}")
+}
+
+/// A value that must be null, because the operation asks or tells nothing.
+fn nothing(f: &str, value: &Value) -> Result<(), String> {
+    match value {
+        Value::Null => Ok(()),
+        found => Err(format!("value of `{f}` is {found}; accepted is null")),
+    }
+}
+
+/// An output must say again what was asked, or nothing.
+fn agrees(f: &str, input: &Value, output: Option<&Value>) -> Result<(), String> {
+    match output {
+        Some(told) if !told.is_null() && values::canonical(told) != values::canonical(input) => {
+            Err(format!("`{f}` of {input} is completed with {told}; accepted is the same value or null"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,91 @@
+//! The models by name: a model of one's own is a line in [`by_text`].
+//!
+//! Here alone a model's types are forgotten, so that the command line can take any.
+
+use super::{CasRegister, Counter, FifoQueue, KeyValue, Model, Mutex, Register, Set, check, in_words, typed};
+use crate::checker::linearizability::Budget;
+use crate::history::read::Malformed;
+use crate::history::untyped::UntypedHistory;
+use crate::verdict::CheckResult;
+
+/// The names that [`by_text`] knows.
+pub const NAMES: &str = "register, cas-register, kv, mutex, fifo-queue, set, counter";
+
+/// A model whose types are forgotten.
+pub trait AnyModel {
+    /// The name that `--model` takes.
+    fn name(&self) -> &'static str;
+
+    /// Takes an option.
+    ///
+    /// # Errors
+    /// What was found and what is accepted.
+    fn set_option(&mut self, key: &str, value: &str) -> Result<(), String>;
+
+    /// Judges a history.
+    ///
+    /// # Errors
+    /// An operation that the model does not know, with its line: not a violation.
+    fn judge(&mut self, history: &UntypedHistory, budget: &Budget) -> Result<CheckResult, Malformed>;
+}
+
+impl<M: Model> AnyModel for M {
+    fn name(&self) -> &'static str {
+        Model::name(self)
+    }
+
+    fn set_option(&mut self, key: &str, value: &str) -> Result<(), String> {
+        Model::set_option(self, key, value)
+    }
+
+    fn judge(&mut self, history: &UntypedHistory, budget: &Budget) -> Result<CheckResult, Malformed> {
+        let operations = typed(self, history)?;
+        let outcome = check(self, &operations, budget);
+        Ok(in_words(self, &operations, &outcome))
+    }
+}
+
+/// The model of a text such as `register:initial=null`.
+///
+/// # Errors
+/// What was found and what is accepted.
+pub fn by_text(text: &str) -> Result<Box<dyn AnyModel>, String> {
+    let (name, options) = text.split_once(':').unwrap_or((text, ""));
+    let mut model: Box<dyn AnyModel> = match name {
+        "register" => Box::new(Register::default()),
+        "cas-register" => Box::new(CasRegister::default()),
+        "kv" => Box::new(KeyValue::default()),
+        "mutex" => Box::new(Mutex),
+        "fifo-queue" => Box::new(FifoQueue::default()),
+        "set" => Box::new(Set::default()),
+        "counter" => Box::new(Counter::default()),
+        _ => return Err(format!("`{name}` is no model; accepted: bank, {NAMES}")),
+    };
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        model.set_option(key, value)?;
+    }
+    Ok(model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_a_model_and_others_are_refused_with_what_is_accepted() {
+        for name in NAMES.split(", ") {
+            assert_eq!(by_text(name).map(|model| model.name()).ok(), Some(name));
+        }
+        for good in
+            ["register:initial=null", "kv:initial=0", "counter:initial=-3", "cas-register:initial=\"x\""]
+        {
+            assert!(by_text(good).is_ok(), "{good}");
+        }
+        for bad in ["stack", "register:colour=red", "register:initial=x", "mutex:a=b", "counter:initial=1.5"]
+        {
+            let why = by_text(bad).err().unwrap_or_default();
+            assert!(why.contains("accepted") || why.contains("takes none"), "{bad}: {why}");
+        }
+    }
+}
