@@ -69,7 +69,7 @@ const TIERS: [Tier; 12] = [
     Tier { fixes: 2, bursts: true, size: 1, recent: 24, ..NO_TIER },
     Tier { fixes: 1, runs: 32, ..NO_TIER },
     Tier { fixes: 1, size: 2, recent: 24, ..NO_TIER },
-    Tier { fixes: 2, size: 3, recent: 24, runs: 32, ..NO_TIER },
+    Tier { fixes: 2, size: 2, recent: 24, runs: 32, ..NO_TIER },
     Tier { fixes: 1, runs: 160, ..NO_TIER },
     Tier { fixes: 1, size: 2, ..NO_TIER },
     Tier { fixes: 2, size: 2, runs: 32, ..NO_TIER },
