@@ -35,6 +35,9 @@ pub struct Search<'a> {
     pub meter: &'a mut Meter,
 }
 
+/// Later operations that make one as unlikely as one more operation does.
+const AGE: u32 = 16;
+
 /// Words of a configuration, or of a mask.
 pub type Key = Box<[u64]>;
 
@@ -147,6 +150,9 @@ impl Search<'_> {
         let loose = vec![0; self.layout.words].into();
         let Config { key, trail, cost } = config.clone();
         let mut stack = vec![Work { key, loose, trail, cost, fixes }];
+        if self.limits.bursts {
+            stack = self.bursts(&stack[0])?;
+        }
         let mut seen: FxHashSet<(Key, Key)> = FxHashSet::default();
         while let Some(work) = stack.pop() {
             self.meter.tick(out.len() + stack.len() + 2 * seen.len())?;
@@ -308,11 +314,12 @@ impl Search<'_> {
 
     /// Lets indeterminate operations take effect; `None` if guards forbid it and
     /// guards count.
-    fn apply(&mut self, work: &Work, mut fix: Vec<u32>, wrong: u32) -> Option<Work> {
+    pub fn apply(&mut self, work: &Work, mut fix: Vec<u32>, wrong: u32) -> Option<Work> {
         let mut next = work.clone();
         let uses = self.uses.add(self.layout.uses(&next.key), &fix);
         self.layout.set_uses(&mut next.key, uses);
-        next.cost += 2 * wrong + fix.len() as u32;
+        let age = |&class: &u32| self.classes.age(class) as u32 / AGE;
+        next.cost += 2 * wrong + fix.len() as u32 + fix.iter().map(age).sum::<u32>();
         next.fixes = next.fixes.saturating_sub(1);
         while !fix.is_empty() {
             let ready =

@@ -45,6 +45,8 @@ pub struct Meter {
     /// Steps that a bounded search may still take to choose indeterminate
     /// operations for the current return.
     pub choices: usize,
+    /// Sets of corrections that may still be tried on bursts for the current return.
+    pub corrections: usize,
     /// The most that was seen, in bytes.
     pub peak: usize,
 }
@@ -52,7 +54,7 @@ pub struct Meter {
 impl Meter {
     /// A meter that stops at `deadline` or above `memory` bytes.
     pub fn new(deadline: Instant, memory: usize) -> Self {
-        Self { deadline, memory, ticks: 0, held: 0, unit: 0, choices: 0, peak: 0 }
+        Self { deadline, memory, ticks: 0, held: 0, unit: 0, choices: 0, corrections: 0, peak: 0 }
     }
 
     /// Some work was done, and `units` are held for now.

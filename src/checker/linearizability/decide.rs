@@ -166,6 +166,8 @@ impl Decision<'_> {
                 steps: 100_000 + 1_000 * width,
                 runs: 0,
                 swaps: false,
+                recent: usize::MAX,
+                bursts: false,
             },
         };
         let (mut engine, mut width) = (self.engine(policy(narrow), share), narrow);

@@ -39,28 +39,44 @@ impl Policy {
 }
 
 /// How a beam looks for indeterminate operations, likeliest guesses first.
+#[derive(Clone, Copy)]
 struct Tier {
     /// Operations of one batch that may call for them.
     fixes: u32,
     /// Most of them for one operation, chosen freely.
     size: u32,
+    /// From how many of the latest they are chosen.
+    recent: usize,
     /// How far back runs in the order of invocation may begin.
     runs: usize,
     /// Whether one operation of a run may have overtaken a few others.
     swaps: bool,
+    /// Whether a burst comes first that fits what open operations saw.
+    bursts: bool,
     /// Whether they may come anywhere in a batch.
     wide: bool,
 }
 
-const TIERS: [Tier; 8] = [
-    Tier { fixes: 0, size: 0, runs: 0, swaps: false, wide: false },
-    Tier { fixes: 1, size: 0, runs: 160, swaps: false, wide: false },
-    Tier { fixes: 1, size: 2, runs: 0, swaps: false, wide: false },
-    Tier { fixes: 2, size: 2, runs: 160, swaps: false, wide: false },
-    Tier { fixes: 1, size: 0, runs: 0, swaps: true, wide: false },
-    Tier { fixes: 1, size: 4, runs: 0, swaps: false, wide: true },
-    Tier { fixes: 2, size: 4, runs: 160, swaps: false, wide: true },
-    Tier { fixes: 3, size: 12, runs: 0, swaps: false, wide: true },
+/// Sets of corrections tried on bursts for one return.
+const CORRECTIONS: usize = 1 << 20;
+
+/// None, to be changed.
+const NO_TIER: Tier =
+    Tier { fixes: 0, size: 0, recent: usize::MAX, runs: 0, swaps: false, bursts: false, wide: false };
+
+const TIERS: [Tier; 12] = [
+    NO_TIER,
+    Tier { fixes: 2, bursts: true, size: 1, recent: 24, ..NO_TIER },
+    Tier { fixes: 1, runs: 32, ..NO_TIER },
+    Tier { fixes: 1, size: 2, recent: 24, ..NO_TIER },
+    Tier { fixes: 2, size: 2, recent: 24, runs: 32, ..NO_TIER },
+    Tier { fixes: 1, runs: 160, ..NO_TIER },
+    Tier { fixes: 1, size: 2, ..NO_TIER },
+    Tier { fixes: 2, size: 2, runs: 32, ..NO_TIER },
+    Tier { fixes: 1, swaps: true, ..NO_TIER },
+    Tier { fixes: 2, size: 4, recent: 48, wide: true, ..NO_TIER },
+    Tier { fixes: 2, size: 4, runs: 160, wide: true, ..NO_TIER },
+    Tier { fixes: 3, size: 12, wide: true, ..NO_TIER },
 ];
 
 /// Where a search stood before an event, to go back to.
@@ -216,6 +232,7 @@ impl Engine {
         let Some(slot) = self.pending.slot(number) else { return Ok(Alive::Yes) };
         self.returns += 1;
         self.meter.choices = self.policy.limits.steps;
+        self.meter.corrections = CORRECTIONS;
         let mut before = std::mem::take(&mut self.frontier);
         let mut after = Vec::with_capacity(before.len());
         for config in &mut before {
@@ -259,8 +276,9 @@ impl Engine {
             if tier.wide && !policy.wide {
                 break;
             }
-            search.limits = Limits { size: tier.size, runs: tier.runs, swaps: tier.swaps, ..policy.limits };
-            search.complete(config, slot, tier.fixes, tier.wide, after)?;
+            let Tier { fixes, size, recent, runs, swaps, bursts, wide } = tier;
+            search.limits = Limits { size, recent, runs, swaps, bursts, ..policy.limits };
+            search.complete(config, slot, fixes, wide, after)?;
             if !indeterminate || (after.len() > found && slack == 0) {
                 break;
             }

@@ -7,7 +7,8 @@
 //! the one a replica really used, nor liveness.
 //!
 //! [`problem`] makes events of a history, [`engine`] consumes them, `batch` finds
-//! the ways to complete one operation, `perhaps` chooses indeterminate ones,
+//! the ways to complete one operation, `perhaps` chooses indeterminate ones, `runs`
+//! and `burst` guess many at once (the latter from what `sources` reads),
 //! [`decide`] runs exact and bounded searches within a budget; every acceptance is
 //! replayed by [`super::verify`], which shares nothing with the search.
 
@@ -18,12 +19,14 @@ mod explain;
 pub mod problem;
 
 mod batch;
+mod burst;
 mod config;
 mod pending;
 mod perhaps;
 mod plain;
 mod relevant;
 mod runs;
+mod sources;
 
 use crate::history::data_file::DataFile;
 

@@ -23,6 +23,8 @@ pub struct Class {
     pub effect: Effect,
     /// Their operation numbers, in the order of invocation.
     pub members: Vec<u32>,
+    /// Place of the latest of them in the order of invocation.
+    pub latest: usize,
 }
 
 /// All classes invoked so far.
@@ -67,11 +69,12 @@ impl Classes {
         let next = self.list.len() as u32;
         let class = *self.index.entry(effect).or_insert(next);
         if class == next {
-            self.list.push(Class { effect, members: Vec::new() });
+            self.list.push(Class { effect, members: Vec::new(), latest: 0 });
             self.touching[effect.from as usize].push(class);
             self.touching[effect.to as usize].push(class);
         }
         self.list[class as usize].members.push(number);
+        self.list[class as usize].latest = self.order.len();
         self.order.push(class);
         extend(&mut self.sums[effect.from as usize], effect.amount.wrapping_neg());
         extend(&mut self.sums[effect.to as usize], effect.amount);
@@ -80,6 +83,16 @@ impl Classes {
     /// A class by its number.
     pub fn class(&self, class: u32) -> &Class {
         &self.list[class as usize]
+    }
+
+    /// How many operations were invoked after the latest of a class.
+    pub fn age(&self, class: u32) -> usize {
+        self.order.len() - 1 - self.list[class as usize].latest
+    }
+
+    /// Number of operations in the latest burst.
+    pub fn latest_burst(&self) -> usize {
+        self.order.len() - self.bursts.last().copied().unwrap_or(0)
     }
 
     /// Number of classes.
@@ -131,12 +144,23 @@ pub struct Limits {
     pub runs: usize,
     /// Whether one operation of a run may have overtaken a few others.
     pub swaps: bool,
+    /// Only the latest so many operations are chosen from.
+    pub recent: usize,
+    /// Whether the batch begins with a burst, chosen to fit what open operations saw.
+    pub bursts: bool,
 }
 
 impl Limits {
     /// Everything is enumerated.
-    pub const NONE: Self =
-        Self { size: u32::MAX, found: usize::MAX, steps: usize::MAX, runs: 0, swaps: false };
+    pub const NONE: Self = Self {
+        size: u32::MAX,
+        found: usize::MAX,
+        steps: usize::MAX,
+        runs: 0,
+        swaps: false,
+        recent: usize::MAX,
+        bursts: false,
+    };
 }
 
 struct Item {
@@ -160,7 +184,7 @@ pub fn fixes(
     if !wanted.iter().all(|&(account, change)| classes.reaches(account, change)) {
         return Ok(Vec::new());
     }
-    let items = items(classes, uses, used, wanted);
+    let items = items(classes, uses, used, wanted, limits.recent);
     let mut search = Fixes { bounds: bounds(&items, wanted.len()), items, limits, meter, found: Vec::new() };
     let mut rest: Vec<i64> = wanted.iter().map(|&(_, change)| change).collect();
     if limits.size == u32::MAX {
@@ -177,11 +201,12 @@ pub fn fixes(
     Ok(search.found)
 }
 
-fn items(classes: &Classes, uses: &Uses, used: u32, wanted: &[(u32, i64)]) -> Vec<Item> {
+fn items(classes: &Classes, uses: &Uses, used: u32, wanted: &[(u32, i64)], recent: usize) -> Vec<Item> {
     let mut touching: Vec<u32> =
         wanted.iter().flat_map(|&(account, _)| classes.touching(account)).copied().collect();
     touching.sort_unstable();
     touching.dedup();
+    touching.retain(|&class| classes.age(class) < recent);
     let item = |class: u32| {
         let effect = classes.class(class).effect;
         let change = |&(account, _): &(u32, i64)| match account {
