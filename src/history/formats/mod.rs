@@ -2,8 +2,8 @@
 //!
 //! The format is told by the first bytes, never by a file's name. Whatever it is,
 //! [`lines`] gives one line of ours per operation, with the number of the line it
-//! came from; [`read`] feeds them to the reader that knows the rules. [`source`]
-//! takes compression off, [`write`] goes the other way. Must not know of models or
+//! came from; [`read()`] feeds them to the reader that knows the rules. [`source`]
+//! takes compression off, [`mod@write`] goes the other way. Must not know of models or
 //! verdicts.
 
 mod bytes;
