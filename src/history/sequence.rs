@@ -1,8 +1,8 @@
 //! The rules about the order of lines that hold for every kind of operation:
 //! index and time grow, a process has one operation at a time, `info` retires it.
 //!
-//! Shared by the bank's reader and the one for any model, so that a file is well
-//! formed for both or for neither. Knows nothing of what operations mean.
+//! Shared by the bank's reader, the one for any model and the converter, so that a
+//! file is well formed for all of them or for none. Knows nothing of what operations mean.
 
 use rustc_hash::FxHashMap;
 

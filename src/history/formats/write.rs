@@ -1,8 +1,7 @@
 //! Writes lines of ours in another format, one at a time.
 //!
-//! Keeps the rules that concern more than one line whatever the operations are
-//! (who may invoke, who may complete), so that nothing malformed is passed on. Must
-//! not know of models, nor where the output goes.
+//! Holds to the rules of [`crate::history::sequence`], so that nothing malformed is
+//! passed on. Must not know of models, nor where the output goes.
 
 use std::io::{self, Write};
 
@@ -13,6 +12,8 @@ use serde_json::value::RawValue;
 use super::to_edn;
 use crate::history::line::{Closes, Kind, f};
 use crate::history::raw::{RawLine, RawWriter, json};
+use crate::history::sequence::Sequence;
+use crate::op::Outcome;
 
 /// What can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +42,8 @@ pub enum WriteError {
 pub struct Converter<W> {
     target: Target,
     out: W,
-    last: Option<(u64, u64)>,
+    sequence: Sequence,
     open: FxHashMap<u64, Waiting>,
-    retired: FxHashSet<u64>,
     indeterminate: Vec<Waiting>,
     undelivered: FxHashSet<u64>,
     next_id: u64,
@@ -88,9 +88,8 @@ impl<W: Write> Converter<W> {
         Self {
             target,
             out,
-            last: None,
+            sequence: Sequence::default(),
             open: FxHashMap::default(),
-            retired: FxHashSet::default(),
             indeterminate: Vec::new(),
             undelivered: FxHashSet::default(),
             next_id: 0,
@@ -109,7 +108,7 @@ impl<W: Write> Converter<W> {
             return Err(WriteError::Malformed(reason));
         }
         let line: RawLine<'_> = json(text).map_err(WriteError::Malformed)?;
-        self.in_order(&line).map_err(WriteError::Malformed)?;
+        self.sequence.in_order(line.index, line.time).map_err(WriteError::Malformed)?;
         match self.target {
             Target::Jsonl => writeln!(self.out, "{text}")?,
             Target::Edn => writeln!(self.out, "{}", to_edn::edn(text, &line.f))?,
@@ -147,42 +146,22 @@ impl<W: Write> Converter<W> {
         Ok(self.left_out)
     }
 
-    fn in_order(&mut self, line: &RawLine<'_>) -> Result<(), String> {
-        let (index, time) = (line.index, line.time);
-        if let Some((last_index, last_time)) = self.last {
-            if index <= last_index {
-                return Err(format!("index {index} follows index {last_index}; it must grow"));
-            }
-            if time < last_time {
-                return Err(format!("time {time} follows time {last_time}; it must not run back"));
-            }
-        }
-        self.last = Some((index, time));
-        Ok(())
-    }
-
     fn invoke(&mut self, line: &RawLine<'_>, client: u64) -> Result<(), WriteError> {
-        if self.retired.contains(&client) {
-            let reason = format!("process {client} goes on after `info`; its number is never reused");
-            return Err(WriteError::Malformed(reason));
-        }
+        self.sequence.may_invoke(client).map_err(WriteError::Malformed)?;
         let at = Waiting { id: self.next_id, client, invoke: line.index };
-        if let Some(before) = self.open.insert(client, at) {
-            let before = before.invoke;
-            let reason = format!("process {client} invokes while its operation of index {before} is open");
-            return Err(WriteError::Malformed(reason));
-        }
+        // Positions are a reader's; what is open here is found by its client.
+        self.sequence.open(client, 0, line.index);
+        self.open.insert(client, at);
         self.next_id += 1;
         Ok(self.event(at.id, "call", client, Told::Call { f: &line.f, value: line.value })?)
     }
 
     fn complete(&mut self, line: &RawLine<'_>, client: u64) -> Result<(), WriteError> {
-        let Some(at) = self.open.remove(&client) else {
-            let reason = format!("process {client} completes an operation that it did not invoke");
-            return Err(WriteError::Malformed(reason));
-        };
-        if line.kind == Kind::Info {
-            self.retired.insert(client);
+        self.sequence.opened(client).map_err(WriteError::Malformed)?;
+        let indeterminate = line.kind == Kind::Info;
+        self.sequence.close(client, if indeterminate { Outcome::Info } else { Outcome::Ok });
+        let Some(at) = self.open.remove(&client) else { return Ok(()) };
+        if indeterminate {
             self.indeterminate.push(at);
             return Ok(());
         }
