@@ -18,6 +18,7 @@ compile_error!("rsm-check runs on Linux only: it needs PID namespaces, pseudo-te
 pub mod op;
 pub mod fault;
 pub mod verdict;
+pub mod proof;
 pub mod history;
 
 // Small things that several layers lean on.

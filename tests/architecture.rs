@@ -13,6 +13,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("op", &[]),
     ("fault", &[]),
     ("verdict", &[]),
+    ("proof", &[]),
     ("history", &["op", "fault"]),
     ("clock", &[]),
     ("loopback", &[]),

@@ -1,0 +1,103 @@
+//! Evidence for a verdict about linearizability, as plain data: an order that
+//! explains a history, or a small part of it that no order explains.
+//!
+//! Written by `checker`, taken in by whoever verifies it without trusting the
+//! search: [`Proof`] is what `proof.json` holds. Must not know how a proof is
+//! found, nor where it lies. Operations are named by their number: the position
+//! among all operations in the order of their invocation lines, counted from 0;
+//! final files follow after the last operation, in the order of replicas.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The version of the format that this build writes.
+pub const VERSION: u32 = 1;
+
+/// What `proof.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proof {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The model, as `--model` takes it.
+    pub model: String,
+    /// Operations of the history that was judged.
+    pub operations: usize,
+    /// Final files that were judged as last reads.
+    pub finals: usize,
+    /// What is claimed.
+    #[serde(flatten)]
+    pub claim: Claim,
+}
+
+/// What is claimed of a history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Claim {
+    /// These orders, one for each part of the history that touches no other (the
+    /// bank has one part), explain everything. An indeterminate operation that is
+    /// not listed did not happen.
+    Witness(Orders),
+    /// No order explains this core, so none explains the history.
+    Core(Core),
+}
+
+/// Orders of operation numbers, first to last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders(pub Vec<Vec<u32>>);
+
+/// A set of constraints of a history that no order meets.
+///
+/// It is weaker than the history: every order that explains the history would meet
+/// all of it. An operation that is not listed asks for nothing: it only observes, or
+/// it is invoked after the last listed one has returned, or everything it did lies
+/// before [`cut`](Core::cut). An operation with an effect that may matter is always
+/// listed, at least as [`Demand::MayHaveHappened`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Core {
+    /// The part of the history it is about, as the model numbers parts; 0 for the bank.
+    #[serde(default)]
+    pub part: u64,
+    /// Lines of the history with a lesser `index` are replaced by [`start`](Core::start);
+    /// 0: nothing is replaced, and `start` is empty.
+    pub cut: u64,
+    /// Every way in which things can stand at the cut.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start: Vec<Start>,
+    /// What is demanded, by number of operation, ascending.
+    pub constraints: Vec<Constraint>,
+}
+
+/// One way in which things can stand at a cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// The state: for the bank an object of account names and balances (an account
+    /// that is missing holds the initial balance), for other models what their
+    /// notation tells.
+    pub state: Value,
+    /// Operations invoked before the cut and not returned by then (or never) that
+    /// have taken effect, ascending. The other ones have not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub happened: Vec<u32>,
+}
+
+/// One operation of a core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraint {
+    /// Its number.
+    pub operation: u32,
+    /// What is demanded of it.
+    pub demand: Demand,
+}
+
+/// What a core demands of one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Demand {
+    /// It takes place between its invocation and its completion, with its result.
+    Explained,
+    /// It takes place, with its effect, between its invocation and its completion;
+    /// what it observed does not count.
+    HappenedInTime,
+    /// It may have happened at any time after its invocation, or never.
+    MayHaveHappened,
+}
