@@ -4,6 +4,7 @@
 //! starts is contained and ends with the harness. What happens is told to a
 //! [`Watcher`]; the cluster records nothing and judges nothing.
 
+pub mod clock;
 pub mod containment;
 pub mod launch;
 pub mod node;
