@@ -162,6 +162,7 @@ impl Parts<'_> {
             ready: Regex::new(&says.ready).map_err(io::Error::other)?,
             start_ceiling: says.start_ceiling.0,
             stop_signal: signal(says),
+            clocks: false,
             proxy: proxy.cloned().ok_or_else(|| io::Error::other(format!("{node} has no proxy")))?,
             watcher: self.watcher.clone(),
         })

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rsm_check::cluster::clock::{Change, Clocks, Traced, spawn};
+use rsm_check::cluster::clock::{Change, Clocks, Skew, Traced, spawn};
 
 const SECOND: i64 = 1_000_000_000;
 /// What a reading may lie outside its bracket: it is told in whole microseconds.
@@ -33,7 +33,7 @@ impl Teller {
         let (theirs, ask) = std::io::pipe().unwrap();
         let (told, tell) = std::io::pipe().unwrap();
         command.stdin(theirs).stdout(tell);
-        let ((), Traced { clocks, exit }) = spawn(command, || Ok(())).unwrap();
+        let ((), Traced { clocks, exit }) = spawn(command, Skew::default(), || Ok(())).unwrap();
         Self { clocks, exit, ask, told: BufReader::new(told) }
     }
 
@@ -238,5 +238,5 @@ fn a_killed_program_is_reported_with_its_signal_and_a_missing_one_is_an_error() 
     kill(pid, Signal::SIGKILL).unwrap();
     use std::os::unix::process::ExitStatusExt;
     assert_eq!(teller.exit.blocking_recv().unwrap().signal(), Some(9));
-    assert!(spawn(Command::new("/no/such/program"), || Ok(())).is_err());
+    assert!(spawn(Command::new("/no/such/program"), Skew::default(), || Ok(())).is_err());
 }

@@ -5,7 +5,7 @@ use std::process::{Command, ExitStatus};
 
 use tokio::sync::oneshot;
 
-use super::Clocks;
+use super::{Clocks, Skew};
 
 /// A process whose clock could be changed.
 #[derive(Debug)]
@@ -20,10 +20,11 @@ pub struct Traced {
 ///
 /// # Errors
 /// Always.
-pub fn spawn(
+pub fn spawn<T: Send + 'static>(
     _command: Command,
-    _before: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> io::Result<Traced> {
+    _skew: Skew,
+    _before: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<(T, Traced)> {
     let why =
         "clock faults need x86-64: the code that is put into the vDSO exists for no other processor yet";
     Err(io::Error::new(io::ErrorKind::Unsupported, why))

@@ -67,6 +67,12 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// A change at a node that is down: what it starts next will see it.
+    pub(super) fn to_nobody(skew: Skew) -> Self {
+        let now = now_ns();
+        Self { ahead_ns: skew.at(now).saturating_sub(now), processes: Vec::new(), escaped: Vec::new() }
+    }
+
     /// Whether every process was reached, and there was one.
     pub fn held(&self) -> bool {
         self.escaped.is_empty() && !self.processes.is_empty()
@@ -74,6 +80,12 @@ impl Applied {
 }
 
 impl Clocks {
+    /// Of nobody yet; whoever is admitted sees this.
+    fn showing(skew: Skew) -> Self {
+        let shared = Shared { skew, ..Shared::default() };
+        Self { shared: Arc::new(Mutex::new(shared)) }
+    }
+
     /// Changes the clock of every process at once, as far as one after the other in
     /// some microseconds is at once, and reads each back.
     pub fn change(&self, change: Change) -> Applied {
@@ -105,9 +117,10 @@ impl Clocks {
         lock(&self.shared).skew
     }
 
-    /// Whether the clock of this process can be changed.
-    pub fn reaches(&self, pid: Pid) -> bool {
-        lock(&self.shared).processes.contains_key(&pid)
+    /// Whether the tracer follows this process, be its clock changed or not.
+    pub fn knows(&self, pid: Pid) -> bool {
+        let shared = lock(&self.shared);
+        shared.processes.contains_key(&pid) || shared.escaped.contains_key(&pid)
     }
 
     /// A process has come to be, or runs another program: it gets the present skew
@@ -135,12 +148,12 @@ impl Clocks {
 }
 
 /// The host's time of day, nanoseconds since 1970.
-fn now_ns() -> i64 {
+pub(super) fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn is_there(pid: Pid) -> bool {
+pub(super) fn is_there(pid: Pid) -> bool {
     use crate::cluster::procfs::{Activity, activity};
     activity(pid).is_some_and(|now| now != Activity::Ended)
 }

@@ -19,7 +19,7 @@ use nix::unistd::Pid;
 use tokio::sync::oneshot;
 
 use super::image::{Blob, Patched};
-use super::{Clocks, wrapper};
+use super::{Clocks, Skew, wrapper};
 
 /// A process that was started and whose clock can be changed.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Traced {
     pub exit: oneshot::Receiver<ExitStatus>,
 }
 
-/// Starts a command so that its clocks can be changed. `before` runs first, on the
+/// Starts a command whose clocks show `skew` and can be changed. `before` runs first, on the
 /// thread that becomes the parent. Blocks for some milliseconds.
 ///
 /// Should tracing or the vDSO not allow it, the command runs all the same, and every
@@ -40,9 +40,10 @@ pub struct Traced {
 /// `before` failed, or the command cannot be started.
 pub fn spawn<T: Send + 'static>(
     command: Command,
+    skew: Skew,
     before: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<(T, Traced)> {
-    let clocks = Clocks::default();
+    let clocks = Clocks::showing(skew);
     let (tell, told) = std::sync::mpsc::channel();
     let (ended, exit) = oneshot::channel();
     let theirs = clocks.clone();
