@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod containment;
+pub mod disk;
 pub mod launch;
 pub mod node;
 pub mod output;
