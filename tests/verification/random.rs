@@ -18,8 +18,10 @@ pub fn core<S: Subject>(
 ) -> Core {
     let cut = if rng.chance(50) { rng.below(18) } else { 0 };
     let found = standings(subject, part, cut, &mut Effort::new(&|| false, 1 << 30)).unwrap();
-    let mut start: Vec<Start> =
-        found.iter().map(|(state, happened)| Start { state: told(state), happened: happened.clone() }).collect();
+    let mut start: Vec<Start> = found
+        .iter()
+        .map(|(state, happened)| Start { state: told(state), happened: happened.clone() })
+        .collect();
     if cut == 0 {
         start.clear();
     }

@@ -72,7 +72,14 @@ fn in_a_row(case: &bank_small::Case, order: &[u32]) -> History {
         let (index, outcome) = (2 * at + 1, op::Outcome::Ok);
         let completion = Some(Completion { index, time: index, outcome, observed, error: None });
         let (invoke, never_delivered) = (2 * at, false);
-        row.operations.push(Operation { invoke, process: at, invoked: invoke, call, completion, never_delivered });
+        row.operations.push(Operation {
+            invoke,
+            process: at,
+            invoked: invoke,
+            call,
+            completion,
+            never_delivered,
+        });
     }
     row
 }
@@ -134,21 +141,15 @@ fn what_the_search_accepts_of_any_other_model_verifies_and_what_is_changed_only_
 }
 
 /// Brute force on each order by itself, as a history in which nothing is concurrent.
-fn right_order<S: Subject>(
-    kind: Kind,
-    case: &others::small::Case,
-    subject: &S,
-    orders: &[Vec<u32>],
-) -> bool {
+fn right_order<S: Subject>(kind: Kind, case: &others::small::Case, subject: &S, orders: &[Vec<u32>]) -> bool {
     let all = orders.concat();
     let listed_once = |number: usize| all.iter().filter(|&&listed| listed as usize == number).count() <= 1;
     let exists = all.iter().all(|&number| (number as usize) < subject.count());
     if !exists || !(0..subject.count()).all(listed_once) {
         return false;
     }
-    let missing = |number: usize| {
-        subject.span(number).outcome == op::Outcome::Ok && !all.contains(&(number as u32))
-    };
+    let missing =
+        |number: usize| subject.span(number).outcome == op::Outcome::Ok && !all.contains(&(number as u32));
     if (0..subject.count()).any(missing) {
         return false;
     }
