@@ -42,6 +42,7 @@ pub mod recorded;
 pub mod runner;
 
 // What it means: pure.
+pub mod verifier;
 pub mod checker;
 
 // What is left of a run, and how it is shown.

@@ -3,34 +3,48 @@
 //!
 //! Written by `checker`, taken in by whoever verifies it without trusting the
 //! search: [`Proof`] is what `proof.json` holds. Must not know how a proof is
-//! found, nor where it lies. Operations are named by their number: the position
+//! found, nor where it lies. [`Sealed`] is a proof that was read and not yet opened:
+//! nothing in it is believed before it is known to be about the history at hand. Operations are named by their number: the position
 //! among all operations in the order of their invocation lines, counted from 0;
 //! final files follow after the last operation, in the order of replicas.
 
-use serde::{Deserialize, Serialize};
+mod codec;
+
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-/// The version of the format that this build writes.
+/// The version of the format that this build writes, and the only one it reads.
 pub const VERSION: u32 = 1;
 
 /// What `proof.json` holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Proof {
     /// [`VERSION`].
     pub version: u32,
     /// The model, as `--model` takes it.
     pub model: String,
-    /// Operations of the history that was judged.
-    pub operations: usize,
-    /// Final files that were judged as last reads.
-    pub finals: usize,
+    /// Which history it is about.
+    #[serde(flatten)]
+    pub about: About,
     /// What is claimed.
     #[serde(flatten)]
     pub claim: Claim,
 }
 
+/// What tells one judged history from another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct About {
+    /// Operations of the history that was judged.
+    pub operations: usize,
+    /// Final files that were judged as last reads.
+    pub finals: usize,
+    /// CRC-32 of both, eight hexadecimal digits (`history::fingerprint`). It guards
+    /// against mistakes, not against malice.
+    pub fingerprint: String,
+}
+
 /// What is claimed of a history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Claim {
     /// These orders, one for each part of the history that touches no other (the
@@ -41,9 +55,95 @@ pub enum Claim {
     Core(Core),
 }
 
-/// Orders of operation numbers, first to last.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Orders of operation numbers, first to last; written as one text each (`codec`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orders(pub Vec<Vec<u32>>);
+
+impl Serialize for Orders {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|order| codec::encode(order)))
+    }
+}
+
+/// A proof as it was read: its orders are still packed, since how much may be
+/// unpacked depends on the history that it is about.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Sealed {
+    /// The model that the proof is about, as `--model` takes it.
+    pub model: String,
+    operations: usize,
+    finals: usize,
+    fingerprint: String,
+    witness: Option<Vec<String>>,
+    core: Option<Core>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+impl Proof {
+    /// A proof of this claim.
+    pub fn new(model: &str, about: About, claim: Claim) -> Self {
+        Self { version: VERSION, model: model.into(), about, claim }
+    }
+
+    /// The bytes of `proof.json`.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON; never seen.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let mut json = serde_json::to_vec(self)?;
+        json.push(b'\n');
+        Ok(json)
+    }
+}
+
+impl Sealed {
+    /// Takes in the bytes of a `proof.json`.
+    ///
+    /// # Errors
+    /// They are no proof of a version that is known, in words.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let no_proof = |why: serde_json::Error| format!("no proof: {why}");
+        let Version { version } = serde_json::from_slice(bytes).map_err(no_proof)?;
+        if version != VERSION {
+            return Err(format!("`version` is {version}; this rsm-check reads version {VERSION}"));
+        }
+        serde_json::from_slice(bytes).map_err(no_proof)
+    }
+
+    /// Opens it, if it is about this history.
+    ///
+    /// # Errors
+    /// It is about another one, claims nothing or two things, or an order is packed
+    /// in no known way; in words.
+    pub fn open(self, about: &About) -> Result<Proof, String> {
+        let meant = About { operations: self.operations, finals: self.finals, fingerprint: self.fingerprint };
+        if meant != *about {
+            return Err(format!(
+                "the proof is about another history: {}, not {}",
+                named(&meant),
+                named(about)
+            ));
+        }
+        let claim = match (self.witness, self.core) {
+            (Some(packed), None) => {
+                Claim::Witness(Orders(codec::decode_all(&packed, meant.operations + meant.finals)?))
+            }
+            (None, Some(core)) => Claim::Core(core),
+            _ => return Err("a proof holds either `witness` or `core`".into()),
+        };
+        Ok(Proof { version: VERSION, model: self.model, about: meant, claim })
+    }
+}
+
+fn named(about: &About) -> String {
+    let About { operations, finals, fingerprint } = about;
+    let shown: String = fingerprint.chars().take(16).flat_map(char::escape_debug).collect();
+    format!("{operations} operations and {finals} final files with fingerprint {shown}")
+}
 
 /// A set of constraints of a history that no order meets.
 ///
@@ -52,7 +152,7 @@ pub struct Orders(pub Vec<Vec<u32>>);
 /// it is invoked after the last listed one has returned, or everything it did lies
 /// before [`cut`](Core::cut). An operation with an effect that may matter is always
 /// listed, at least as [`Demand::MayHaveHappened`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Core {
     /// The part of the history it is about, as the model numbers parts; 0 for the bank.
     #[serde(default)]
@@ -68,7 +168,7 @@ pub struct Core {
 }
 
 /// One way in which things can stand at a cut.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     /// The state: for the bank an object of account names and balances (an account
     /// that is missing holds the initial balance), for other models what their

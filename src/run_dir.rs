@@ -51,6 +51,11 @@ impl RunDir {
         self.path.join("wire.jsonl")
     }
 
+    /// `proof.json`.
+    pub fn proof(&self) -> PathBuf {
+        self.path.join("proof.json")
+    }
+
     /// `report.html`.
     pub fn report(&self) -> PathBuf {
         self.path.join("report.html")

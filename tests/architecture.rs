@@ -44,7 +44,9 @@ const WALLS: &[(&str, &[&str])] = &[
             "regular_file",
         ],
     ),
-    ("checker", &["op", "fault", "verdict", "history", "workload", "recorded"]),
+    // Knows neither the search nor its models: a verifier that shared them would share their mistakes.
+    ("verifier", &["op", "proof", "history"]),
+    ("checker", &["op", "fault", "verdict", "proof", "history", "workload", "recorded", "verifier"]),
     ("record", &["op", "fault", "verdict", "history", "workload", "recorded", "checker"]),
     ("run_dir", &["fault", "history", "regular_file", "workload", "recorded", "record"]),
     ("report", &["op", "fault", "verdict", "history", "recorded", "checker", "record", "run_dir"]),
@@ -62,6 +64,8 @@ const WALLS: &[(&str, &[&str])] = &[
             "cluster",
             "recorded",
             "runner",
+            "proof",
+            "verifier",
             "checker",
             "record",
             "run_dir",
@@ -71,7 +75,7 @@ const WALLS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that must be plain computation, and what they must not name.
-const PURE: &[&str] = &["op", "fault", "verdict", "history/line.rs", "plan", "checker"];
+const PURE: &[&str] = &["op", "fault", "verdict", "proof", "history/line.rs", "plan", "verifier", "checker"];
 const WORLD: &[&str] =
     &["tokio", "nix::", "libc::", "socket2", "std::fs", "std::net", "std::process::Command", "std::thread"];
 

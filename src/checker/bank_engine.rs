@@ -13,8 +13,9 @@ use super::linearizability::{Budget, Final, Outcome, check, in_words};
 use super::{count, cycle, final_files, list};
 use crate::fault::Node;
 use crate::history::data_file::{DataFile, parse_data_file};
+use crate::proof::{Claim, Orders};
 use crate::recorded::{Recorded, ReplicaFile};
-use crate::verdict::{CheckName, CheckResult};
+use crate::verdict::{CheckName, CheckResult, Verdict};
 
 /// Just-in-time linearization of the bank.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,13 +42,13 @@ impl Linearizer for BankEngine {
             Ok(model) => model,
             Err(why) => {
                 let result = CheckResult::undecided(CheckName::Linearizable, why);
-                return Linearized { result, order: None };
+                return Linearized::without_order(result);
             }
         };
         let (finals, unfit) = last_reads(recorded);
         if finals.is_empty() && recorded.history.operations.is_empty() {
             let result = CheckResult::skipped(CheckName::Linearizable, "nothing was recorded");
-            return Linearized { result, order: None };
+            return Linearized::without_order(result);
         }
         let outcome = check(&recorded.history, &model, &finals, &self.budget);
         let mut result =
@@ -57,7 +58,8 @@ impl Linearizer for BankEngine {
             let proof = cycle::explain(&recorded.history, &model, &finals).unwrap_or_default();
             result.details.splice(0..0, proof);
         }
-        Linearized { result, order: order(recorded, outcome) }
+        let claim = claim(&result, &outcome);
+        Linearized { result, order: order(recorded, outcome), claim }
     }
 
     fn explains(&self, recorded: &Recorded, file: &ReplicaFile) -> Explained {
@@ -72,7 +74,9 @@ impl Linearizer for BankEngine {
     }
 }
 
-fn last_reads(recorded: &Recorded) -> (Vec<Final>, Vec<Node>) {
+/// The final files that count as last reads, in the order of replicas, and the
+/// replicas whose files cannot be taken as such.
+pub fn last_reads(recorded: &Recorded) -> (Vec<Final>, Vec<Node>) {
     let files = final_files(recorded).files;
     let unfit = files.iter().filter(|&&file| last_read(file).is_none()).map(|file| file.node).collect();
     (files.into_iter().filter_map(last_read).collect(), unfit)
@@ -92,6 +96,16 @@ fn left_out(unfit: &[Node]) -> Option<String> {
     (!unfit.is_empty()).then(|| format!("{files} could not be taken as last reads: of {}", list(unfit)))
 }
 
+/// What can be verified of a verdict; a pass that proves nothing claims nothing.
+fn claim(result: &CheckResult, outcome: &Outcome) -> Option<Claim> {
+    match outcome {
+        Outcome::Linearizable { witness } if result.verdict == Some(Verdict::Pass) => {
+            Some(Claim::Witness(Orders(vec![witness.clone()])))
+        }
+        _ => None,
+    }
+}
+
 /// The witness without the last reads, as positions in the history's operations.
 fn order(recorded: &Recorded, outcome: Outcome) -> Option<Vec<usize>> {
     let Outcome::Linearizable { witness } = outcome else { return None };
@@ -105,7 +119,6 @@ mod tests {
     use crate::checker::judge;
     use crate::checker::testing::*;
     use crate::fault::FaultKind;
-    use crate::verdict::Verdict;
 
     const QUIET: &str = r#"{"name":"q","duration":"1s",
         "checks":{"available":false,"minimum_acknowledged":1,"unrequested_exit":"note"}}"#;

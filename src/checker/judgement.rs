@@ -8,8 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::refused_share::RefusedShare;
 use super::{
-    assumptions, available, conserved, exits, final_files, list, overdraft, protocol, refused_share, replicas,
+    assumptions, available, conserved, evidence, exits, final_files, list, overdraft, protocol,
+    refused_share, replicas,
 };
+use crate::proof::{Claim, Proof};
 use crate::recorded::{Recorded, ReplicaFile, RunState};
 use crate::verdict::{CheckName, CheckResult, Verdict, merge};
 
@@ -20,6 +22,15 @@ pub struct Linearized {
     pub result: CheckResult,
     /// An order that explains everything, as positions in `history.operations`.
     pub order: Option<Vec<usize>>,
+    /// What is claimed, for whoever verifies it.
+    pub claim: Option<Claim>,
+}
+
+impl Linearized {
+    /// A result that nothing can be shown for.
+    pub fn without_order(result: CheckResult) -> Self {
+        Self { result, order: None, claim: None }
+    }
 }
 
 /// Whether one order explains the history and this one file as its last read.
@@ -61,16 +72,25 @@ pub struct Judgement {
     pub refused: Option<RefusedShare>,
     /// Why the run did not finish; `None` if it did.
     pub reason: Option<String>,
+    /// Evidence for the verdict of `linearizable`, where there is some.
+    pub proof: Option<Proof>,
+}
+
+/// What the engine hands over beside its verdict.
+#[derive(Default)]
+struct Found {
+    order: Option<Vec<usize>>,
+    claim: Option<Claim>,
 }
 
 /// Judges what was recorded.
 pub fn judge(recorded: &Recorded, engine: &dyn Linearizer) -> Judgement {
-    let mut order = None;
+    let mut found = Found::default();
     let mut checks = Vec::new();
     for name in CheckName::ALL {
         let result = match switched_off(recorded, name) {
             Some(why) => CheckResult::skipped(name, why),
-            None => guarded(name, || check(recorded, engine, name, &mut order)),
+            None => guarded(name, || check(recorded, engine, name, &mut found)),
         };
         checks.push(result);
     }
@@ -78,12 +98,13 @@ pub fn judge(recorded: &Recorded, engine: &dyn Linearizer) -> Judgement {
     let ending = if reason.is_some() { Verdict::Infra } else { Verdict::Pass };
     let verdict = merge(&checks).max(ending);
     let refused =
-        catch_unwind(AssertUnwindSafe(|| refused_share::of(recorded, order.as_deref()))).ok().flatten();
+        catch_unwind(AssertUnwindSafe(|| refused_share::of(recorded, found.order.as_deref()))).ok().flatten();
     let mut notes = recorded.history.warnings.clone();
     notes.extend(refused.map(RefusedShare::sentence));
     notes.extend(half_tested(&checks));
     let not_tested = not_tested(recorded, &checks);
-    Judgement { verdict, not_tested, checks, notes, refused, reason }
+    let proof = found.claim.map(|claim| evidence::proof(recorded, claim));
+    Judgement { verdict, not_tested, checks, notes, refused, reason, proof }
 }
 
 /// A judgement that rests on linearizability alone: of a history whose operations
@@ -95,7 +116,7 @@ pub fn judge_alone(linearizable: CheckResult, notes: Vec<String>) -> Judgement {
     });
     let checks = Vec::from(checks);
     let (verdict, not_tested) = (merge(&checks), skipped(&checks));
-    Judgement { verdict, checks, not_tested, notes, refused: None, reason: None }
+    Judgement { verdict, checks, not_tested, notes, refused: None, reason: None, proof: None }
 }
 
 /// Why a check is not wanted.
@@ -116,17 +137,12 @@ fn switched_off(recorded: &Recorded, name: CheckName) -> Option<String> {
     (!wanted).then(|| "switched off in the workload".into())
 }
 
-fn check(
-    recorded: &Recorded,
-    engine: &dyn Linearizer,
-    name: CheckName,
-    order: &mut Option<Vec<usize>>,
-) -> CheckResult {
+fn check(recorded: &Recorded, engine: &dyn Linearizer, name: CheckName, found: &mut Found) -> CheckResult {
     match name {
         CheckName::ReplicasIdentical => replicas::check(recorded, engine),
         CheckName::Linearizable => {
             let linearized = engine.judge(recorded);
-            *order = linearized.order;
+            *found = Found { order: linearized.order, claim: linearized.claim };
             linearized.result
         }
         CheckName::Conserved => conserved::check(recorded),
@@ -225,7 +241,7 @@ mod tests {
 
     impl Linearizer for Says {
         fn judge(&self, _: &Recorded) -> Linearized {
-            Linearized { result: (self.0)(), order: None }
+            Linearized::without_order((self.0)())
         }
     }
 

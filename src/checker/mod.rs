@@ -10,6 +10,7 @@ pub mod bank;
 mod bank_engine;
 pub mod conserved;
 pub mod cycle;
+pub mod evidence;
 pub mod exits;
 mod explain;
 pub mod judgement;
@@ -26,7 +27,7 @@ mod replicas_tests;
 pub mod testing;
 pub mod verify;
 
-pub use bank_engine::BankEngine;
+pub use bank_engine::{BankEngine, last_reads};
 pub use judgement::{Explained, Judgement, Linearized, Linearizer, judge, judge_alone};
 
 use crate::fault::Node;

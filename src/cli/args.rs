@@ -28,6 +28,9 @@ pub(super) enum Command {
     /// Judge a recorded history or run directory again.
     #[command(after_help = EXITS)]
     Check(CheckArgs),
+    /// Verify a proof of linearizability, or of its violation, without trusting the search.
+    #[command(after_help = VERIFY_EXITS)]
+    Verify(VerifyArgs),
     /// Write a history in another format: JSON lines, EDN, Porcupine's events.
     Convert(ConvertArgs),
     /// Draw the reports of a run directory again.
@@ -38,6 +41,9 @@ pub(super) enum Command {
 
 const EXITS: &str = "Exit codes: 0 pass (or --expect was met), 1 violation, 2 bad input, 3 undecided, \
     4 the machine or an interruption, 70 a defect of rsm-check.";
+
+const VERIFY_EXITS: &str = "Exit codes: 0 confirmed, 1 refuted, 2 bad input (also: the proof is about \
+    another history), 3 undecided, 70 a defect of rsm-check.";
 
 /// `rsm-check run`.
 #[derive(Debug, Args)]
@@ -105,6 +111,35 @@ pub(super) struct CheckArgs {
     /// Data files of the replicas at the end.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub replicas: Vec<PathBuf>,
+    /// Write evidence for the verdict about linearizability here, for `rsm-check verify`;
+    /// an existing file is refused.
+    #[arg(long, value_name = "FILE")]
+    pub proof: Option<PathBuf>,
+    #[command(flatten)]
+    pub words: Words,
+}
+
+/// `rsm-check verify`.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The history that the proof is about, or a run directory; - for standard input.
+    #[arg(value_name = "HISTORY|RUN_DIR|-")]
+    pub what: PathBuf,
+    /// The proof [default: RUN_DIR/proof.json; of a history it must be named].
+    #[arg(long, value_name = "FILE")]
+    pub proof: Option<PathBuf>,
+    /// Model that the proof must be about [default: the run's; of a history the proof's].
+    #[arg(long, value_name = "NAME[:key=value,...]")]
+    pub model: Option<String>,
+    /// Data files of the replicas at the end.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub replicas: Vec<PathBuf>,
+    /// Time for the plain search that confirms a core.
+    #[arg(long, value_name = "SPAN", default_value = "60s")]
+    pub budget: Span,
+    /// Memory for the same, such as 2GiB or 512MiB.
+    #[arg(long, value_name = "SIZE", default_value = "2GiB")]
+    pub memory: Memory,
     #[command(flatten)]
     pub words: Words,
 }

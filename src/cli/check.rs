@@ -1,13 +1,15 @@
 //! `rsm-check check`: judge a history or a run directory again.
 //!
-//! Changes nothing on disk.
+//! Changes nothing on disk, but for a new file that `--proof` names.
 
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::Failure;
 use super::args::CheckArgs;
 use super::input::Input;
 use super::judging::{self, Judged};
+use super::{Failure, output};
 use crate::checker::models::AnyModel;
 use crate::fault::Node;
 use crate::history::data_file::MAX_DATA_FILE;
@@ -19,6 +21,9 @@ use crate::run_dir;
 use crate::verdict::Exit;
 
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+    if let Some(path) = args.proof.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
+        return Err(exists(path));
+    }
     let refuse = |why: String| Failure::bad_input(format!("--model: {why}"));
     let other = args.model.as_deref().map(judging::other_model).transpose().map_err(refuse)?.flatten();
     let judged = match other {
@@ -30,7 +35,34 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         }
         Some(mut model) => check_other(args, model.as_mut())?,
     };
+    if let Some(path) = &args.proof {
+        write_proof(path, &judged, args.words.quiet)?;
+    }
     judged.tell(args.words, judged.verdict().exit())
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::bad_input(format!("--proof {}: it exists, and nothing is overwritten", path.display()))
+}
+
+/// Writes the evidence into a new file; a verdict without any leaves none.
+fn write_proof(path: &Path, judged: &Judged, quiet: bool) -> Result<(), Failure> {
+    let Some(proof) = judged.proof() else {
+        if !quiet {
+            output::say(&format!(
+                "warning: --proof {}: nothing is written, since there is no evidence for this verdict",
+                path.display()
+            ));
+        }
+        return Ok(());
+    };
+    let json = proof.to_json().map_err(std::io::Error::from);
+    let file = File::create_new(path);
+    let written = file.and_then(|mut file| json.and_then(|json| file.write_all(&json)));
+    written.map_err(|why| match why.kind() {
+        ErrorKind::AlreadyExists => exists(path),
+        _ => Failure::bad_input(format!("--proof {}: cannot be written: {why}", path.display())),
+    })
 }
 
 /// A history of another model than the bank: only linearizability can be judged.
@@ -46,7 +78,7 @@ fn check_other(args: &CheckArgs, model: &mut dyn AnyModel) -> Result<Judged, Fai
         .map_err(|why| Failure::bad_input(format!("{}: {why}", source(&args.what))))
 }
 
-fn read_other(path: &Path, quiet: bool) -> Result<UntypedHistory, Failure> {
+pub(super) fn read_other(path: &Path, quiet: bool) -> Result<UntypedHistory, Failure> {
     let (from, told) = Input::open(path, quiet)?.split();
     let mut lines = formats::lines(from).map_err(|why| told.refused(&why))?;
     let mut history = untyped::read_untyped_lines(&mut lines).map_err(|why| told.refused(&why))?;
@@ -56,7 +88,7 @@ fn read_other(path: &Path, quiet: bool) -> Result<UntypedHistory, Failure> {
     Ok(history)
 }
 
-fn source(path: &Path) -> String {
+pub(super) fn source(path: &Path) -> String {
     if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
 }
 
@@ -96,7 +128,7 @@ fn override_options(recorded: &mut Recorded, args: &CheckArgs) {
     }
 }
 
-fn read_history(path: &Path, quiet: bool) -> Result<History, Failure> {
+pub(super) fn read_history(path: &Path, quiet: bool) -> Result<History, Failure> {
     let (from, told) = Input::open(path, quiet)?.split();
     let history = formats::read(from).map_err(|why| told.refused(&why))?;
     told.done();
@@ -104,7 +136,7 @@ fn read_history(path: &Path, quiet: bool) -> Result<History, Failure> {
     Ok(history)
 }
 
-fn files(paths: &[PathBuf]) -> Result<Vec<ReplicaFile>, Failure> {
+pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<ReplicaFile>, Failure> {
     let numbered = (1u16..).zip(paths);
     // Bounded, and never waiting: it may be a device or a pipe.
     let bytes = |path: &Path| regular_file::read(&path.canonicalize()?, MAX_DATA_FILE);

@@ -10,14 +10,15 @@ use super::args::Words;
 use super::{Failure, output};
 use crate::checker::bank::BankModel;
 use crate::checker::models::{self, AnyModel};
-use crate::checker::{BankEngine, judge, judge_alone};
+use crate::checker::{BankEngine, evidence, judge, judge_alone};
 use crate::history::read::Malformed;
 use crate::history::untyped::UntypedHistory;
 use crate::op::Outcome;
+use crate::proof::Proof;
 use crate::record::{Beginning, RunRecord};
 use crate::recorded::{Recorded, RunState};
 use crate::report::{self, terminal};
-use crate::run_dir::{LoadedRun, RunDir};
+use crate::run_dir::{LoadedRun, RunDir, write_atomically};
 use crate::verdict::{CheckName, CheckResult, Exit, Verdict};
 
 /// After an interruption somebody waits: what is not decided by then stays so,
@@ -42,6 +43,7 @@ pub(super) fn other_model(text: &str) -> Result<Option<Box<dyn AnyModel>>, Strin
 pub(super) struct Judged {
     record: RunRecord,
     dir: Option<RunDir>,
+    proof: Option<Proof>,
 }
 
 /// Judges a run, completes its record on disk and draws its reports.
@@ -55,6 +57,11 @@ pub(super) fn judge_run(run: LoadedRun) -> Result<Judged, Failure> {
     let dir = &run.dir;
     dir.write_record(&judged.record)
         .map_err(|why| Failure::infra(format!("{} cannot be written: {why}", dir.record().display())))?;
+    if let Some(proof) = &judged.proof {
+        let path = dir.proof();
+        let written = proof.to_json().map_err(Into::into).and_then(|json| write_atomically(&path, &json));
+        written.map_err(|why| Failure::infra(format!("{} cannot be written: {why}", path.display())))?;
+    }
     draw(&LoadedRun { record: judged.record.clone(), ..run })?;
     Ok(judged)
 }
@@ -69,15 +76,15 @@ pub(super) fn draw(run: &LoadedRun) -> Result<(), Failure> {
 /// Judges a run by what `recorded` says of it; changes nothing on disk.
 pub(super) fn judge_loaded(run: &LoadedRun, recorded: &Recorded) -> Judged {
     let mut record = run.record.clone();
-    complete(&mut record, recorded);
-    Judged { record, dir: Some(run.dir.clone()) }
+    let proof = complete(&mut record, recorded);
+    Judged { record, dir: Some(run.dir.clone()), proof }
 }
 
 /// Judges a history without a run around it; `command` would judge it again.
 pub(super) fn judge_bare(recorded: &Recorded, command: String) -> Judged {
     let mut record = bare_record(recorded, command);
-    complete(&mut record, recorded);
-    Judged { record, dir: None }
+    let proof = complete(&mut record, recorded);
+    Judged { record, dir: None, proof }
 }
 
 /// Judges a history of another model than the bank. `recorded` holds what the harness
@@ -91,7 +98,8 @@ pub(super) fn judge_other(
     model: &mut dyn AnyModel,
     command: String,
 ) -> Result<Judged, Malformed> {
-    let result = model.judge(history, &BankEngine::new(recorded).budget)?;
+    let (result, claim) = model.judge_and_claim(history, &BankEngine::new(recorded).budget)?;
+    let proof = claim.map(|claim| evidence::proof_other(&recorded.workload.model, history, claim));
     let mut record = bare_record(recorded, command);
     record.finish(recorded, &judge_alone(result, history.warnings.clone()));
     for operation in &history.operations {
@@ -101,7 +109,7 @@ pub(super) fn judge_other(
             Outcome::Info => record.operations.info += 1,
         }
     }
-    Ok(Judged { record, dir: None })
+    Ok(Judged { record, dir: None, proof })
 }
 
 fn bare_record(recorded: &Recorded, command: String) -> RunRecord {
@@ -114,14 +122,21 @@ fn bare_record(recorded: &Recorded, command: String) -> RunRecord {
     })
 }
 
-fn complete(record: &mut RunRecord, recorded: &Recorded) {
-    record.finish(recorded, &judge(recorded, &BankEngine::new(recorded)));
+fn complete(record: &mut RunRecord, recorded: &Recorded) -> Option<Proof> {
+    let judgement = judge(recorded, &BankEngine::new(recorded));
+    record.finish(recorded, &judgement);
+    judgement.proof
 }
 
 impl Judged {
     /// A record without a judgement was not judged, which is no pass.
     pub(super) fn verdict(&self) -> Verdict {
         self.record.judgement.as_ref().map_or(Verdict::Infra, |judged| judged.verdict)
+    }
+
+    /// Evidence for the verdict about linearizability, where there is some.
+    pub(super) fn proof(&self) -> Option<&Proof> {
+        self.proof.as_ref()
     }
 
     fn checks(&self) -> &[CheckResult] {

@@ -15,6 +15,7 @@ mod progress;
 mod report;
 mod run;
 mod signals;
+mod verify;
 
 use clap::Parser;
 
@@ -78,6 +79,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::plan(&args),
         Command::Check(args) => check::check(&args),
+        Command::Verify(args) => verify::verify(&args),
         Command::Convert(args) => convert::convert(&args),
         Command::Report(args) => report::report(&args),
         Command::Schema => output::print(&crate::workload::Workload::json_schema()),

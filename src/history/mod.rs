@@ -7,6 +7,7 @@
 //! models; the order of lines is the order that is checked.
 
 pub mod data_file;
+pub mod fingerprint;
 pub mod formats;
 pub mod line;
 mod pair;

@@ -1,13 +1,17 @@
 //! The checker against brute force, and the properties that must hold of it.
 
+#[allow(dead_code)]
+mod big;
 mod oracle;
 mod small;
 
+use std::io::Read;
 use std::time::Duration;
 
-use rsm_check::checker::linearizability::{Budget, Outcome, check};
+use big::{Shape, simulate};
+use rsm_check::checker::linearizability::{Budget, Final, Outcome, check};
 use rsm_check::checker::verify;
-use rsm_check::history::{Call, Observed};
+use rsm_check::history::{Call, History, Observed};
 use small::{Case, case};
 
 fn budget() -> Budget {
@@ -89,4 +93,42 @@ fn names_processes_and_times_do_not_matter() {
         }
         assert_eq!(judged(&plain), judged(&other), "seed {seed}");
     }
+}
+
+/// Fails unless an order is found; every acceptance is replayed once more here.
+fn assert_explained(history: &History, finals: &[Final], what: &str) {
+    let model = rsm_check::checker::bank::BankModel::default();
+    match check(history, &model, finals, &budget()) {
+        Outcome::Linearizable { witness } => {
+            assert_eq!(verify::witness(history, &model, finals, &witness), Ok(()), "{what}");
+        }
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_history_that_lost_half_of_its_replies_is_explained() {
+    for (lost, seed) in [(5_000, 1), (20_000, 2), (50_000, 3)] {
+        let big = simulate(&Shape { lost, seed, operations: 2_000, ..Shape::default() });
+        assert_explained(&big.history, &big.finals, &format!("{lost} of 100,000 lost, seed {seed}"));
+    }
+}
+
+#[test]
+fn a_burst_of_64_operations_that_nobody_saw_is_explained() {
+    let shape =
+        Shape { clients: 64, operations: 5_000, think: 10_000_000, fault_every: 2_000, ..Shape::default() };
+    let big = simulate(&shape);
+    assert!(big.indeterminate > 64, "{} indeterminate operations are no burst", big.indeterminate);
+    assert_explained(&big.history, &big.finals, "64 clients");
+}
+
+#[test]
+fn a_recorded_burst_that_a_delay_shuffled_is_explained() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/histories/burst_of_16.jsonl.gz");
+    let file = std::fs::File::open(path).expect("the recorded history is part of the repository");
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(file).read_to_end(&mut text).expect("it is a gzip file");
+    let history = rsm_check::history::read::read(text.as_slice()).expect("it is a history");
+    assert_explained(&history, &[], "burst_of_16");
 }

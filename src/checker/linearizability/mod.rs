@@ -8,9 +8,10 @@
 //!
 //! [`problem`] makes events of a history, [`engine`] consumes them, `batch` finds
 //! the ways to complete one operation, `perhaps` chooses indeterminate ones, `runs`
-//! and `burst` guess many at once (the latter from what `sources` reads),
-//! [`decide`] runs exact and bounded searches within a budget; every acceptance is
-//! replayed by [`super::verify`], which shares nothing with the search.
+//! and `burst` guess many at once (the latter from what `sources` reads), `guess`
+//! bets on a `server` that works off `arrivals` in about their order, [`decide`]
+//! runs exact and bounded searches within a budget; every acceptance is replayed by
+//! [`super::verify`], which shares nothing with the search.
 
 pub mod budget;
 pub mod decide;
@@ -18,14 +19,17 @@ pub mod engine;
 mod explain;
 pub mod problem;
 
+mod arrivals;
 mod batch;
 mod burst;
 mod config;
+mod guess;
 mod pending;
 mod perhaps;
 mod plain;
 mod relevant;
 mod runs;
+mod server;
 mod sources;
 
 use crate::history::data_file::DataFile;

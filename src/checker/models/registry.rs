@@ -2,11 +2,14 @@
 //!
 //! Here alone a model's types are forgotten, so that the command line can take any.
 
-use super::{CasRegister, Counter, FifoQueue, KeyValue, Model, Mutex, Register, Set, check, in_words, typed};
+use super::{
+    CasRegister, Counter, FifoQueue, KeyValue, Model, Mutex, Outcome, Register, Set, check, in_words, typed,
+};
 use crate::checker::linearizability::Budget;
 use crate::history::read::Malformed;
-use crate::history::untyped::UntypedHistory;
-use crate::verdict::CheckResult;
+use crate::history::untyped::{UntypedHistory, UntypedOperation};
+use crate::proof::{Claim, Orders};
+use crate::verdict::{CheckResult, Verdict};
 
 /// The names that [`by_text`] knows.
 pub const NAMES: &str = "register, cas-register, kv, mutex, fifo-queue, set, counter";
@@ -26,7 +29,19 @@ pub trait AnyModel {
     ///
     /// # Errors
     /// An operation that the model does not know, with its line: not a violation.
-    fn judge(&mut self, history: &UntypedHistory, budget: &Budget) -> Result<CheckResult, Malformed>;
+    fn judge(&mut self, history: &UntypedHistory, budget: &Budget) -> Result<CheckResult, Malformed> {
+        self.judge_and_claim(history, budget).map(|(result, _)| result)
+    }
+
+    /// Judges a history; what can be verified of the verdict comes with it.
+    ///
+    /// # Errors
+    /// As [`judge`](Self::judge).
+    fn judge_and_claim(
+        &mut self,
+        history: &UntypedHistory,
+        budget: &Budget,
+    ) -> Result<(CheckResult, Option<Claim>), Malformed>;
 }
 
 impl<M: Model> AnyModel for M {
@@ -38,11 +53,34 @@ impl<M: Model> AnyModel for M {
         Model::set_option(self, key, value)
     }
 
-    fn judge(&mut self, history: &UntypedHistory, budget: &Budget) -> Result<CheckResult, Malformed> {
+    fn judge_and_claim(
+        &mut self,
+        history: &UntypedHistory,
+        budget: &Budget,
+    ) -> Result<(CheckResult, Option<Claim>), Malformed> {
         let operations = typed(self, history)?;
         let outcome = check(self, &operations, budget);
-        Ok(in_words(self, &operations, &outcome))
+        let result = in_words(self, &operations, &outcome);
+        let claim = match outcome {
+            Outcome::Linearizable { orders } if result.verdict == Some(Verdict::Pass) => {
+                Some(witness(history, orders))
+            }
+            _ => None,
+        };
+        Ok((result, claim))
     }
+}
+
+/// The search leaves out what failed; a proof counts every operation of the history.
+fn witness(history: &UntypedHistory, mut orders: Vec<Vec<u32>>) -> Claim {
+    let listed = |(number, operation): (u32, &UntypedOperation)| {
+        (operation.outcome() != crate::op::Outcome::Fail).then_some(number)
+    };
+    let numbers: Vec<u32> = (0..).zip(&history.operations).filter_map(listed).collect();
+    for place in orders.iter_mut().flatten() {
+        *place = numbers[*place as usize];
+    }
+    Claim::Witness(Orders(orders))
 }
 
 /// The model of a text such as `register:initial=null`.

@@ -1,0 +1,163 @@
+//! How things can stand at a cut, found anew from the lines before it: just-in-time
+//! linearization (Lowe 2017) in its plainest form.
+//!
+//! An operation takes place only when the return of some operation asks for it, which
+//! loses no order: what nobody has asked for yet can take place later just as well.
+//! Believes nothing that the proof says; [`missing`] compares.
+
+use rustc_hash::FxHashSet;
+
+use super::{Effort, Moment, Spent, Subject};
+use crate::op::Outcome;
+
+/// A state with the operations that took effect and had not returned, ascending.
+pub type Standing<State> = (State, Vec<u32>);
+
+/// Every way in which things can stand before the line `cut`, but for operations that
+/// nobody has asked for yet.
+///
+/// # Errors
+/// It was not found out within the effort.
+pub fn at<S: Subject>(
+    subject: &S,
+    part: u64,
+    cut: u64,
+    effort: &mut Effort<'_>,
+) -> Result<FxHashSet<Standing<S::State>>, Spent> {
+    let mut standings: FxHashSet<Standing<S::State>> = FxHashSet::default();
+    standings.insert((subject.initial(), Vec::new()));
+    let mut open: Vec<u32> = Vec::new();
+    for Event { number, returns, .. } in before(subject, part, cut) {
+        if returns {
+            standings = after_return(subject, standings, number, &open, effort)?;
+            open.retain(|&other| other != number);
+        } else {
+            open.push(number);
+        }
+    }
+    Ok(standings)
+}
+
+/// What becomes of `standings` when `goal` returns: by then it must have taken place.
+fn after_return<S: Subject>(
+    subject: &S,
+    standings: FxHashSet<Standing<S::State>>,
+    goal: u32,
+    open: &[u32],
+    effort: &mut Effort<'_>,
+) -> Result<FxHashSet<Standing<S::State>>, Spent> {
+    let mut next = FxHashSet::default();
+    let mut held = 0;
+    for standing in standings {
+        effort.step(held)?;
+        let before = next.len();
+        let each = 96 + 8 * open.len() + subject.weight(&standing.0);
+        let reached = if standing.1.binary_search(&goal).is_ok() {
+            FxHashSet::from_iter([standing])
+        } else {
+            reachable(subject, vec![standing], open, Some(goal), effort)?
+        };
+        next.extend(reached.into_iter().map(|(state, mut happened)| {
+            happened.retain(|&number| number != goal);
+            (state, happened)
+        }));
+        held += each * (next.len() - before);
+    }
+    Ok(next)
+}
+
+/// One of `found` that no start covers: neither is it a start, nor can one become it by
+/// operations that are open at the cut.
+///
+/// # Errors
+/// It was not found out within the effort.
+pub(super) fn missing<S: Subject>(
+    subject: &S,
+    (part, cut): (u64, u64),
+    starts: &[Standing<S::State>],
+    found: FxHashSet<Standing<S::State>>,
+    counts: impl Fn(u32) -> bool,
+    effort: &mut Effort<'_>,
+) -> Result<Option<Standing<S::State>>, Spent> {
+    let plain = |(state, happened): &Standing<S::State>| {
+        (state.clone(), happened.iter().copied().filter(|&number| counts(number)).collect::<Vec<u32>>())
+    };
+    let told: FxHashSet<_> = starts.iter().map(plain).collect();
+    let mut left: Vec<_> = found.into_iter().filter(|found| !told.contains(&plain(found))).collect();
+    if left.is_empty() {
+        return Ok(None);
+    }
+    let mut open: Vec<u32> = Vec::new();
+    for Event { number, returns, .. } in before(subject, part, cut) {
+        if returns { open.retain(|&other| other != number) } else { open.push(number) }
+    }
+    let all = reachable(subject, starts.to_vec(), &open, None, effort)?;
+    let all: FxHashSet<_> = all.iter().map(plain).collect();
+    left.retain(|found| !all.contains(&plain(found)));
+    Ok(left.pop())
+}
+
+/// What comes of `from` by operations of `open`: all of it, or, with a goal, what stands
+/// right after the goal took place.
+fn reachable<S: Subject>(
+    subject: &S,
+    from: Vec<Standing<S::State>>,
+    open: &[u32],
+    goal: Option<u32>,
+    effort: &mut Effort<'_>,
+) -> Result<FxHashSet<Standing<S::State>>, Spent> {
+    let (mut seen, mut reached, mut held) = (FxHashSet::default(), FxHashSet::default(), 0);
+    let mut waiting = from;
+    while let Some((state, happened)) = waiting.pop() {
+        held += 96 + 8 * happened.len() + 2 * subject.weight(&state);
+        effort.step(held)?;
+        if !seen.insert((state.clone(), happened.clone())) {
+            continue;
+        }
+        for &number in open {
+            let Err(place) = happened.binary_search(&number) else { continue };
+            let mut after = state.clone();
+            if subject.step(&mut after, number as usize, true).is_err() {
+                continue;
+            }
+            // What need not happen and changes nothing is better left for later.
+            if after == state && subject.span(number as usize).returns.is_none() {
+                continue;
+            }
+            let mut with = happened.clone();
+            with.insert(place, number);
+            if goal == Some(number) {
+                reached.insert((after, with));
+            } else {
+                waiting.push((after, with));
+            }
+        }
+    }
+    Ok(if goal.is_some() { reached } else { seen })
+}
+
+/// An operation of a part begins or returns.
+struct Event {
+    moment: Moment,
+    number: u32,
+    returns: bool,
+}
+
+/// What happens in a part before a cut, in order.
+fn before<S: Subject>(subject: &S, part: u64, cut: u64) -> Vec<Event> {
+    let mut events = Vec::new();
+    for number in 0..subject.count() {
+        let span = subject.span(number);
+        // What somebody observed who was never told is nothing to anybody.
+        let idle = span.outcome == Outcome::Info && subject.observes(number);
+        if subject.part(number) != part || span.outcome == Outcome::Fail || idle {
+            continue;
+        }
+        let number = number as u32;
+        events.push(Event { moment: span.invoke, number, returns: false });
+        events.extend(span.returns.map(|moment| Event { moment, number, returns: true }));
+    }
+    events.retain(|event| event.moment < Moment::from(cut));
+    events.sort_unstable_by_key(|event| event.moment);
+    events
+}
