@@ -10,6 +10,7 @@ pub mod bank;
 mod bank_engine;
 pub mod conserved;
 pub mod cycle;
+mod divergence;
 pub mod exits;
 mod explain;
 pub mod judgement;
