@@ -5,7 +5,7 @@ mod small;
 
 use std::time::Duration;
 
-use rsm_check::checker::linearizability::{Budget, Outcome, check};
+use rsm_check::checker::linearizability::{Budget, Outcome, check, necessary};
 use rsm_check::checker::verify;
 use rsm_check::history::{Call, Observed};
 use small::{Case, case};
@@ -61,6 +61,19 @@ fn very_many_small_histories_agree_with_brute_force() {
     let short = compare(first, count / 2, 7);
     let long = compare(first + count, count - count / 2, 10);
     eprintln!("{count} histories compared, {} violations among them", short + long);
+}
+
+#[test]
+fn what_has_an_order_meets_every_necessary_condition() {
+    let mut refuted = 0;
+    for seed in 2_000_000..2_010_000 {
+        let case = case(seed, 4 + seed % 6);
+        let Some(refutation) = necessary::refute(&case.history, &case.model, &case.finals) else { continue };
+        let truth = oracle::linearizable(&case.history, &case.model, &case.finals, 3_000_000);
+        assert_ne!(truth, Some(true), "seed {seed}: {refutation:?} {case:#?}");
+        refuted += 1;
+    }
+    assert!(refuted > 1_000, "only {refuted} of 10000 were refuted at once");
 }
 
 #[test]

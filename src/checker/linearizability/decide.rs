@@ -14,6 +14,7 @@ use super::budget::{Budget, Meter, Stop};
 use super::config::{Config, Step};
 use super::engine::{Alive, Engine, Policy};
 use super::explain;
+use super::necessary::{self, Refutation};
 use super::perhaps::{Classes, Limits};
 use super::plain::{self, Plain};
 use super::problem::{Event, Problem};
@@ -29,8 +30,16 @@ use crate::op::Outcome as End;
 /// did not show.
 pub fn check(history: &History, model: &BankModel, finals: &[Final], budget: &Budget) -> Outcome {
     let problem = Problem::new(history, model, finals);
-    Decision { history, finals, start: Instant::now(), budget: *budget, problem: &problem, furthest: 0 }.run()
+    let decision =
+        Decision { history, finals, start: Instant::now(), budget: *budget, problem: &problem, furthest: 0 };
+    match necessary::refute(history, model, finals) {
+        Some(refutation) => Outcome::Violation(decision.refuted(refutation)),
+        None => decision.run(),
+    }
 }
+
+/// What a search may take, in seconds, only to say where every order ends.
+const FOR_WORDS: f64 = 2.0;
 
 struct Decision<'a> {
     history: &'a History,
@@ -80,6 +89,23 @@ impl Decision<'_> {
             }
         }
         self.outcome(last)
+    }
+
+    /// A condition that every order meets is broken; the search may still tell more.
+    fn refuted(mut self, refutation: Refutation) -> Violation {
+        let share = (FOR_WORDS / self.budget.time.as_secs_f64().max(1e-9)).min(0.2);
+        if let Found::Violation(mut violation) = self.exact(share) {
+            violation.reasons.insert(0, refutation.reason);
+            return violation;
+        }
+        Violation {
+            operation: refutation.operation,
+            concurrent: Vec::new(),
+            reasons: vec![refutation.reason],
+            prefix: Vec::new(),
+            explained: 0,
+            required: self.problem.required(),
+        }
     }
 
     fn outcome(&self, found: Found) -> Outcome {

@@ -34,11 +34,11 @@ pub fn in_words(history: &History, model: &BankModel, finals: &[Final], outcome:
             CheckResult::pass(name, message).with_details(words.closed(Some(happened)))
         }
         Outcome::Violation(violation) => {
-            let message = format!(
-                "no order explains {}; the {} before it can be explained",
-                words.operation(violation.operation),
-                violation.explained
-            );
+            let before = match violation.explained {
+                0 => String::new(),
+                explained => format!("; the {explained} before it can be explained"),
+            };
+            let message = format!("no order explains {}{before}", words.operation(violation.operation));
             CheckResult::violation(name, message).with_details(words.violation(violation, model))
         }
         Outcome::Undecided { reason, explained, required } => {
@@ -187,11 +187,13 @@ impl Words<'_> {
         if violation.concurrent.len() > 10 {
             lines.push(format!("and {} more open operations", violation.concurrent.len() - 10));
         }
-        lines.push(format!(
-            "the longest order that holds has {} operations; it ends with",
-            violation.prefix.len()
-        ));
-        lines.extend(self.last_steps(&violation.prefix, model));
+        if !violation.prefix.is_empty() {
+            lines.push(format!(
+                "the longest order that holds has {} operations; it ends with",
+                violation.prefix.len()
+            ));
+            lines.extend(self.last_steps(&violation.prefix, model));
+        }
         lines.extend(self.closed(None));
         lines
     }

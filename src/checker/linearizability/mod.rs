@@ -9,13 +9,15 @@
 //! [`problem`] makes events of a history, [`engine`] consumes them, `batch` finds
 //! the ways to complete one operation, `perhaps` chooses indeterminate ones, `runs`
 //! and `burst` guess many at once (the latter from what `sources` reads),
-//! [`decide`] runs exact and bounded searches within a budget; every acceptance is
-//! replayed by [`super::verify`], which shares nothing with the search.
+//! [`necessary`] refutes at once what no order can give, [`decide`] runs exact and
+//! bounded searches within a budget; every acceptance is replayed by [`super::verify`],
+//! which shares nothing with the search.
 
 pub mod budget;
 pub mod decide;
 pub mod engine;
 mod explain;
+pub mod necessary;
 pub mod problem;
 
 mod batch;

@@ -207,7 +207,8 @@ pub fn effect(operation: &Operation, model: &BankModel) -> Option<Effect> {
     }
 }
 
-fn all_accounts(history: &History, files: &[Final]) -> Vec<String> {
+/// Names of all accounts, those of the history first.
+pub fn all_accounts(history: &History, files: &[Final]) -> Vec<String> {
     let mut accounts = history.accounts.clone();
     let mut known: rustc_hash::FxHashSet<String> = accounts.iter().cloned().collect();
     for (name, _) in files.iter().flat_map(|file| &file.file.balances) {
