@@ -18,18 +18,17 @@ use super::necessary::{self, Refutation};
 use super::perhaps::{Classes, Limits};
 use super::plain::{self, Plain};
 use super::problem::{Event, Problem};
-use super::{Final, Outcome, Violation};
+use super::{Final, Outcome, Violation, closing};
 use crate::checker::bank::BankModel;
 use crate::checker::verify;
 use crate::history::History;
-use crate::op::Outcome as End;
 
 /// Decides whether one order explains the history and the final files.
 ///
 /// Never claims a pass that was not replayed, nor a violation that an exact search
 /// did not show.
 pub fn check(history: &History, model: &BankModel, finals: &[Final], budget: &Budget) -> Outcome {
-    let problem = Problem::new(history, model, finals);
+    let problem = Problem::new(history, model, finals).without(closing::never_moved(history, model, finals));
     let decision =
         Decision { history, finals, start: Instant::now(), budget: *budget, problem: &problem, furthest: 0 };
     match necessary::refute(history, model, finals) {
@@ -68,9 +67,7 @@ const BEAMS: [(usize, usize, bool, f64); 3] =
 
 impl Decision<'_> {
     fn run(mut self) -> Outcome {
-        let perhaps = |operation: &crate::history::Operation| operation.outcome() == End::Info;
-        let indeterminate = self.history.operations.iter().filter(|operation| perhaps(operation)).count();
-        if indeterminate == 0 {
+        if !self.problem.has_indeterminate() {
             let found = self.exact(1.0);
             return self.outcome(found);
         }

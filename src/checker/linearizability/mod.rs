@@ -9,11 +9,13 @@
 //! [`problem`] makes events of a history, [`engine`] consumes them, `batch` finds
 //! the ways to complete one operation, `perhaps` chooses indeterminate ones, `runs`
 //! and `burst` guess many at once (the latter from what `sources` reads),
-//! [`necessary`] refutes at once what no order can give, [`decide`] runs exact and
+//! [`necessary`] refutes at once what no order can give, [`closing`] leaves out what
+//! the final files prove to have moved nothing, [`decide`] runs exact and
 //! bounded searches within a budget; every acceptance is replayed by [`super::verify`],
 //! which shares nothing with the search.
 
 pub mod budget;
+pub mod closing;
 pub mod decide;
 pub mod engine;
 mod explain;

@@ -39,7 +39,7 @@ pub fn refute(history: &History, model: &BankModel, finals: &[Final]) -> Option<
             bank.ask(operation);
         }
         let operation = history.operations.get(number as usize)?;
-        let why = bank.contradicted(&seen(operation));
+        let why = contradicted(&bank, operation);
         if let Some(why) = why {
             return Some(Refutation {
                 operation: number,
@@ -67,16 +67,18 @@ fn replies(history: &History) -> Vec<(u64, u32)> {
     replies
 }
 
-fn seen(operation: &Operation) -> Vec<(u32, i64)> {
+/// Why a reply cannot have been given, in words.
+fn contradicted(bank: &Bounds<'_>, operation: &Operation) -> Option<String> {
     let observed = operation.completion.as_ref().map(|completion| &completion.observed);
     match (&operation.call, observed) {
         (Call::Transfer { from, to, .. }, Some(Observed::Pair(pair))) => {
-            vec![(from.0, pair[0]), (to.0, pair[1])]
+            bank.contradicted(&[(from.0, pair[0]), (to.0, pair[1])])
         }
         (_, Some(Observed::Balances(seen))) => {
-            seen.iter().map(|&(account, value)| (account.0, value)).collect()
+            let seen: Vec<(u32, i64)> = seen.iter().map(|&(account, value)| (account.0, value)).collect();
+            bank.contradicted(&seen)
         }
-        _ => Vec::new(),
+        _ => None,
     }
 }
 
@@ -189,20 +191,30 @@ impl<'a> Bounds<'a> {
     fn impossible(&self, account: u32, value: i64) -> Option<String> {
         let name = self.names.get(account as usize)?;
         let (low, high) = (self.low(account), self.high(account));
-        let told = format!("{value} in account {name}, which began with {}", self.model.initial);
+        let told = || format!("{value} in account {name}, which began with {}", self.model.initial);
         if i128::from(value) < low {
-            return Some(format!("{told} and cannot fall below {low} by all that was asked for until then"));
+            return Some(format!(
+                "{} and cannot fall below {low} by all that was asked for until then",
+                told()
+            ));
         }
         if i128::from(value) > high {
-            return Some(format!("{told} and cannot rise above {high} by all that was asked for until then"));
+            return Some(format!(
+                "{} and cannot rise above {high} by all that was asked for until then",
+                told()
+            ));
         }
         let divisor = i128::from(self.accounts.get(account as usize)?.divisor);
         let away = i128::from(value) - self.initial();
         let fits = if divisor == 0 { away == 0 } else { away % divisor == 0 };
-        (!fits).then(|| format!("{told}; all amounts asked for on it until then are multiples of {divisor}"))
+        (!fits)
+            .then(|| format!("{}; all amounts asked for on it until then are multiples of {divisor}", told()))
     }
 
     fn wrong_sum(&self, seen: &[(u32, i64)]) -> Option<String> {
+        if seen.len() < self.names.len() {
+            return None;
+        }
         let mut known = vec![None; self.names.len()];
         for &(account, value) in seen {
             *known.get_mut(account as usize)? = Some(value);
