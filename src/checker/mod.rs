@@ -10,6 +10,7 @@ pub mod bank;
 mod bank_engine;
 pub mod conserved;
 pub mod cycle;
+pub mod diagnosis;
 mod divergence;
 pub mod exits;
 mod explain;

@@ -1,6 +1,7 @@
 //! The checker against brute force, and the properties that must hold of it.
 
 mod oracle;
+mod sequential;
 mod small;
 
 use std::time::Duration;
