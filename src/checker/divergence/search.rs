@@ -37,8 +37,8 @@ pub enum Answer {
     },
 }
 
-/// Transfers that each kind may apply; 50 million take well under a second.
-const WORK: u64 = 50_000_000;
+/// Transfers that each kind of change may apply in its replays.
+const WORK: u64 = 20_000_000;
 /// Changes that are listed at most.
 const LISTED: usize = 1000;
 /// Different transfers up to which three missing ones are looked for.
