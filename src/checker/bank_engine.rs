@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::bank::BankModel;
 use super::judgement::{Explained, Linearized, Linearizer};
 use super::linearizability::{Budget, Final, Outcome, check, in_words};
-use super::{count, cycle, final_files, list};
+use super::{count, cycle, diagnosis, final_files, list};
 use crate::fault::Node;
 use crate::history::data_file::{DataFile, parse_data_file};
 use crate::proof::{Claim, Orders};
@@ -57,6 +57,8 @@ impl Linearizer for BankEngine {
             // A proof in words says more than the place where the search ended.
             let proof = cycle::explain(&recorded.history, &model, &finals).unwrap_or_default();
             result.details.splice(0..0, proof);
+            let judged_files = !finals.is_empty();
+            result.details.extend(diagnosis::explain(&recorded.history, &model, judged_files, &self.budget));
         }
         let claim = claim(&result, &outcome);
         Linearized { result, order: order(recorded, outcome), claim }

@@ -10,6 +10,8 @@ pub mod bank;
 mod bank_engine;
 pub mod conserved;
 pub mod cycle;
+pub mod diagnosis;
+mod divergence;
 pub mod evidence;
 pub mod exits;
 mod explain;

@@ -3,13 +3,14 @@
 #[allow(dead_code)]
 mod big;
 mod oracle;
+mod sequential;
 mod small;
 
 use std::io::Read;
 use std::time::Duration;
 
 use big::{Shape, simulate};
-use rsm_check::checker::linearizability::{Budget, Final, Outcome, check};
+use rsm_check::checker::linearizability::{Budget, Final, Outcome, check, closing, necessary};
 use rsm_check::checker::verify;
 use rsm_check::history::{Call, History, Observed};
 use small::{Case, case};
@@ -65,6 +66,47 @@ fn very_many_small_histories_agree_with_brute_force() {
     let short = compare(first, count / 2, 7);
     let long = compare(first + count, count - count / 2, 10);
     eprintln!("{count} histories compared, {} violations among them", short + long);
+}
+
+#[test]
+fn what_has_an_order_meets_every_necessary_condition() {
+    let mut refuted = 0;
+    for seed in 2_000_000..2_010_000 {
+        let case = case(seed, 4 + seed % 6);
+        let Some(refutation) = necessary::refute(&case.history, &case.model, &case.finals) else { continue };
+        let truth = oracle::linearizable(&case.history, &case.model, &case.finals, 3_000_000);
+        assert_ne!(truth, Some(true), "seed {seed}: {refutation:?} {case:#?}");
+        refuted += 1;
+    }
+    assert!(refuted > 1_000, "only {refuted} of 10000 were refuted at once");
+}
+
+#[test]
+fn what_the_final_files_close_is_so_in_every_order() {
+    let mut told = 0;
+    for seed in 9_000_000..9_020_000 {
+        let case = case(seed, 4 + seed % 6);
+        let truth = |history: &rsm_check::history::History| {
+            oracle::linearizable(history, &case.model, &case.finals, 3_000_000)
+        };
+        let closing = closing::by_final_files(&case.history, &case.model, &case.finals).unwrap_or_default();
+        if closing.closed.is_empty() || truth(&case.history) != Some(true) {
+            continue;
+        }
+        let without = |left_out: &[u32]| {
+            let mut history = case.history.clone();
+            left_out.iter().for_each(|&at| history.operations[at as usize].never_delivered = true);
+            truth(&history)
+        };
+        let dropped = closing::never_moved(&case.history, &case.model, &case.finals);
+        assert_eq!(without(&dropped), Some(true), "seed {seed}: {closing:?} {case:#?}");
+        for closed in closing.closed.iter().filter(|closed| closed.least > 0) {
+            let too_few = without(&closed.operations[closed.least - 1..]);
+            assert_ne!(too_few, Some(true), "seed {seed}: {closed:?} {case:#?}");
+        }
+        told += 1;
+    }
+    assert!(told > 1_000, "only {told} of 20000 told anything");
 }
 
 #[test]

@@ -57,6 +57,12 @@ impl Meter {
         Self { deadline, memory, ticks: 0, held: 0, unit: 0, choices: 0, corrections: 0, peak: 0 }
     }
 
+    /// A meter that begins now.
+    pub fn of(budget: &Budget) -> Self {
+        let time = budget.time.min(Duration::from_secs(1 << 30));
+        Self::new(Instant::now() + time, budget.memory)
+    }
+
     /// Some work was done, and `units` are held for now.
     #[inline]
     pub fn tick(&mut self, units: usize) -> Result<(), Stop> {

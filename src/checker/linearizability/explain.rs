@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::engine::Engine;
 use super::problem::{Op, Problem};
-use super::{Budget, Final, Outcome, Violation, check};
+use super::{Budget, Final, Outcome, Violation, check, closing};
 use crate::checker::bank::BankModel;
 use crate::history::{Call, History, Observed};
 use crate::op::Outcome as End;
@@ -21,7 +21,7 @@ pub fn check_result(history: &History, model: &BankModel, finals: &[Final], budg
 
 /// Words an outcome for a report.
 pub fn in_words(history: &History, model: &BankModel, finals: &[Final], outcome: &Outcome) -> CheckResult {
-    let words = Words { history, finals };
+    let words = Words { history, model, finals };
     let name = CheckName::Linearizable;
     match outcome {
         Outcome::Linearizable { witness } => {
@@ -34,11 +34,11 @@ pub fn in_words(history: &History, model: &BankModel, finals: &[Final], outcome:
             CheckResult::pass(name, message).with_details(words.closed(Some(happened)))
         }
         Outcome::Violation(violation) => {
-            let message = format!(
-                "no order explains {}; the {} before it can be explained",
-                words.operation(violation.operation),
-                violation.explained
-            );
+            let before = match violation.explained {
+                0 => String::new(),
+                explained => format!("; the {explained} before it can be explained"),
+            };
+            let message = format!("no order explains {}{before}", words.operation(violation.operation));
             CheckResult::violation(name, message).with_details(words.violation(violation, model))
         }
         Outcome::Undecided { reason, explained, required } => {
@@ -138,6 +138,7 @@ fn list(values: &[i64]) -> String {
 /// Words for operations of one history.
 struct Words<'a> {
     history: &'a History,
+    model: &'a BankModel,
     finals: &'a [Final],
 }
 
@@ -187,11 +188,13 @@ impl Words<'_> {
         if violation.concurrent.len() > 10 {
             lines.push(format!("and {} more open operations", violation.concurrent.len() - 10));
         }
-        lines.push(format!(
-            "the longest order that holds has {} operations; it ends with",
-            violation.prefix.len()
-        ));
-        lines.extend(self.last_steps(&violation.prefix, model));
+        if !violation.prefix.is_empty() {
+            lines.push(format!(
+                "the longest order that holds has {} operations; it ends with",
+                violation.prefix.len()
+            ));
+            lines.extend(self.last_steps(&violation.prefix, model));
+        }
         lines.extend(self.closed(None));
         lines
     }
@@ -237,7 +240,40 @@ impl Words<'_> {
         if !closed.is_empty() {
             lines.push(format!("closed by evidence, never delivered: {}", shorten(&closed)));
         }
+        lines.extend(self.closed_by_files());
         lines
+    }
+
+    /// What the final files tell of operations without a definite end.
+    fn closed_by_files(&self) -> Vec<String> {
+        let Some(closing) = closing::by_final_files(self.history, self.model, self.finals) else {
+            return Vec::new();
+        };
+        let names = |numbers: &[u32]| -> Vec<String> {
+            let operations =
+                numbers.iter().filter_map(|&number| self.history.operations.get(number as usize));
+            operations.map(|operation| format!("#{}", operation.invoke)).collect()
+        };
+        let (mut moved, mut never, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+        for class in &closing.closed {
+            let (names, all) = (names(&class.operations), class.operations.len());
+            match (class.least, class.most) {
+                (least, _) if least == all => moved.extend(names),
+                (_, 0) => never.extend(names),
+                (least, most) => {
+                    let number = if least == most { least.to_string() } else { format!("{least} to {most}") };
+                    classes.push(format!(
+                        "closed by the final files, {number} of these {all} equal ones moved money: {}",
+                        shorten(&names)
+                    ));
+                }
+            }
+        }
+        let told = |what: &str, names: &[String]| {
+            (!names.is_empty()).then(|| format!("closed by the final files, {what}: {}", shorten(names)))
+        };
+        let whole = told("moved money", &moved).into_iter().chain(told("never moved money", &never));
+        whole.chain(classes).collect()
     }
 }
 

@@ -9,14 +9,18 @@
 //! [`problem`] makes events of a history, [`engine`] consumes them, `batch` finds
 //! the ways to complete one operation, `perhaps` chooses indeterminate ones, `runs`
 //! and `burst` guess many at once (the latter from what `sources` reads), `guess`
-//! bets on a `server` that works off `arrivals` in about their order, [`decide`]
-//! runs exact and bounded searches within a budget; every acceptance is replayed by
-//! [`super::verify`], which shares nothing with the search.
+//! bets on a `server` that works off `arrivals` in about their order, [`necessary`]
+//! refutes at once what no order can give, [`closing`] leaves out what the final
+//! files prove to have moved nothing, [`decide`] runs exact and bounded searches
+//! within a budget; every acceptance is replayed by [`super::verify`], which shares
+//! nothing with the search.
 
 pub mod budget;
+pub mod closing;
 pub mod decide;
 pub mod engine;
 mod explain;
+pub mod necessary;
 pub mod problem;
 
 mod arrivals;

@@ -116,6 +116,8 @@ pub struct Problem<'a> {
     /// (index of completion line, operation number) of `ok` operations, in order.
     returns: Vec<(u64, u32)>,
     files: Vec<Op>,
+    /// Indeterminate operations that are left out.
+    closed: rustc_hash::FxHashSet<u32>,
     /// Names of all accounts, those of the history first.
     pub accounts: Vec<String>,
 }
@@ -133,7 +135,22 @@ impl<'a> Problem<'a> {
         let first = history.operations.len() as u32;
         let files =
             (first..).zip(files).map(|(number, file)| file_read(number, file, &accounts, model)).collect();
-        Self { history, model: *model, returns, files, accounts }
+        let closed = rustc_hash::FxHashSet::default();
+        Self { history, model: *model, returns, files, closed, accounts }
+    }
+
+    /// Leaves out indeterminate operations that changed nothing in any order.
+    pub fn without(mut self, closed: impl IntoIterator<Item = u32>) -> Self {
+        self.closed.extend(closed);
+        self
+    }
+
+    /// Whether some operation may or may not have happened.
+    pub fn has_indeterminate(&self) -> bool {
+        let open = |(number, operation): (u32, &Operation)| {
+            operation.outcome() == Outcome::Info && !self.closed.contains(&number)
+        };
+        (0..).zip(&self.history.operations).any(open)
     }
 
     /// The rules that judge.
@@ -175,6 +192,7 @@ impl<'a> Problem<'a> {
         match operation.outcome() {
             Outcome::Ok => Some(Event::Invoke(self.required_op(number, operation))),
             Outcome::Fail => None,
+            Outcome::Info if self.closed.contains(&number) => None,
             Outcome::Info => Some(Event::Perhaps(number, effect(operation, &self.model)?)),
         }
     }
@@ -207,7 +225,8 @@ pub fn effect(operation: &Operation, model: &BankModel) -> Option<Effect> {
     }
 }
 
-fn all_accounts(history: &History, files: &[Final]) -> Vec<String> {
+/// Names of all accounts, those of the history first.
+pub fn all_accounts(history: &History, files: &[Final]) -> Vec<String> {
     let mut accounts = history.accounts.clone();
     let mut known: rustc_hash::FxHashSet<String> = accounts.iter().cloned().collect();
     for (name, _) in files.iter().flat_map(|file| &file.file.balances) {
