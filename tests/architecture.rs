@@ -44,7 +44,7 @@ const WALLS: &[(&str, &[&str])] = &[
             "regular_file",
         ],
     ),
-    ("checker", &["op", "fault", "verdict", "history", "workload", "recorded"]),
+    ("checker", &["op", "fault", "verdict", "proof", "history", "workload", "recorded"]),
     ("record", &["op", "fault", "verdict", "history", "workload", "recorded", "checker"]),
     ("run_dir", &["fault", "history", "regular_file", "workload", "recorded", "record"]),
     ("report", &["op", "fault", "verdict", "history", "recorded", "checker", "record", "run_dir"]),

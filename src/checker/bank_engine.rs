@@ -5,12 +5,12 @@
 //! cannot be a last read: it is left out here and named, and `conserved` and
 //! `replicas identical` convict it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::bank::BankModel;
 use super::judgement::{Explained, Linearized, Linearizer};
 use super::linearizability::{Budget, Final, Outcome, check, in_words};
-use super::{count, cycle, final_files, list};
+use super::{core, count, cycle, final_files, list};
 use crate::fault::Node;
 use crate::history::data_file::{DataFile, parse_data_file};
 use crate::recorded::{Recorded, ReplicaFile};
@@ -41,23 +41,30 @@ impl Linearizer for BankEngine {
             Ok(model) => model,
             Err(why) => {
                 let result = CheckResult::undecided(CheckName::Linearizable, why);
-                return Linearized { result, order: None };
+                return Linearized { result, order: None, core: None };
             }
         };
         let (finals, unfit) = last_reads(recorded);
         if finals.is_empty() && recorded.history.operations.is_empty() {
             let result = CheckResult::skipped(CheckName::Linearizable, "nothing was recorded");
-            return Linearized { result, order: None };
+            return Linearized { result, order: None, core: None };
         }
+        let started = Instant::now();
         let outcome = check(&recorded.history, &model, &finals, &self.budget);
         let mut result =
             in_words(&recorded.history, &model, &finals, &outcome).with_details(left_out(&unfit));
-        if matches!(outcome, Outcome::Violation(_)) {
-            // A proof in words says more than the place where the search ended.
-            let proof = cycle::explain(&recorded.history, &model, &finals).unwrap_or_default();
-            result.details.splice(0..0, proof);
+        let mut found = None;
+        if let Outcome::Violation(violation) = &outcome {
+            let left = self.budget.time.saturating_sub(started.elapsed()).min(FOR_A_SENTENCE);
+            let budget = Budget { time: left, ..self.budget };
+            found = core::find(&recorded.history, &model, &finals, violation, &budget);
+            // The reasons why the search ended stand between proof and core.
+            let cycle = cycle::explain(&recorded.history, &model, &finals);
+            let reasons = violation.reasons.len().min(result.details.len());
+            result.details.splice(reasons..reasons, of_core(found.as_ref(), cycle.is_none()));
+            result.details.splice(0..0, cycle.unwrap_or_default());
         }
-        Linearized { result, order: order(recorded, outcome) }
+        Linearized { result, order: order(recorded, outcome), core: found }
     }
 
     fn explains(&self, recorded: &Recorded, file: &ReplicaFile) -> Explained {
@@ -70,6 +77,12 @@ impl Linearizer for BankEngine {
             found => Explained::Yes(order(recorded, found)),
         }
     }
+}
+
+/// What the core demands and, where no cycle says it shorter, its proof.
+fn of_core(core: Option<&core::Explanation>, with_proof: bool) -> Vec<String> {
+    let lines = core.map(|core| core.demands.iter().chain(core.proof.iter().filter(|_| with_proof)));
+    lines.into_iter().flatten().cloned().collect()
 }
 
 fn last_reads(recorded: &Recorded) -> (Vec<Final>, Vec<Node>) {

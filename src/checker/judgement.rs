@@ -6,6 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::core::Explanation;
 use super::refused_share::RefusedShare;
 use super::{
     assumptions, available, conserved, exits, final_files, list, overdraft, protocol, refused_share, replicas,
@@ -20,6 +21,8 @@ pub struct Linearized {
     pub result: CheckResult,
     /// An order that explains everything, as positions in `history.operations`.
     pub order: Option<Vec<usize>>,
+    /// Of a violation: a small part of the history that no order explains.
+    pub core: Option<Explanation>,
 }
 
 /// Whether one order explains the history and this one file as its last read.
@@ -225,7 +228,7 @@ mod tests {
 
     impl Linearizer for Says {
         fn judge(&self, _: &Recorded) -> Linearized {
-            Linearized { result: (self.0)(), order: None }
+            Linearized { result: (self.0)(), order: None, core: None }
         }
     }
 

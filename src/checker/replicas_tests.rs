@@ -13,7 +13,7 @@ struct Knows(&'static str);
 
 impl Linearizer for Knows {
     fn judge(&self, _: &Recorded) -> Linearized {
-        Linearized { result: CheckResult::pass(CheckName::Linearizable, ""), order: None }
+        Linearized { result: CheckResult::pass(CheckName::Linearizable, ""), order: None, core: None }
     }
 
     fn explains(&self, _: &Recorded, file: &ReplicaFile) -> Explained {

@@ -1,5 +1,8 @@
 //! The checker against brute force, and the properties that must hold of it.
 
+#[allow(dead_code)]
+mod big;
+mod cores;
 mod oracle;
 mod small;
 

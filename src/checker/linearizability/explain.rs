@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::problem::{Op, Problem};
 use super::{Budget, Final, Outcome, Violation, check};
 use crate::checker::bank::BankModel;
+use crate::checker::count;
 use crate::history::{Call, History, Observed};
 use crate::op::Outcome as End;
 use crate::verdict::{CheckName, CheckResult};
@@ -187,10 +188,10 @@ impl Words<'_> {
         if violation.concurrent.len() > 10 {
             lines.push(format!("and {} more open operations", violation.concurrent.len() - 10));
         }
-        lines.push(format!(
-            "the longest order that holds has {} operations; it ends with",
-            violation.prefix.len()
-        ));
+        if !violation.prefix.is_empty() {
+            let operations = count(violation.prefix.len() as u64, "operation");
+            lines.push(format!("the longest order that holds has {operations}; it ends with"));
+        }
         lines.extend(self.last_steps(&violation.prefix, model));
         lines.extend(self.closed(None));
         lines

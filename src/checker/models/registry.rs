@@ -2,14 +2,23 @@
 //!
 //! Here alone a model's types are forgotten, so that the command line can take any.
 
-use super::{CasRegister, Counter, FifoQueue, KeyValue, Model, Mutex, Register, Set, check, in_words, typed};
+use std::time::{Duration, Instant};
+
+use super::{
+    CasRegister, Counter, FifoQueue, KeyValue, Model, Mutex, Outcome, Register, Set, check, in_words, typed,
+};
+use crate::checker::core;
 use crate::checker::linearizability::Budget;
 use crate::history::read::Malformed;
 use crate::history::untyped::UntypedHistory;
+use crate::op::Outcome as End;
 use crate::verdict::CheckResult;
 
 /// The names that [`by_text`] knows.
 pub const NAMES: &str = "register, cas-register, kv, mutex, fifo-queue, set, counter";
+
+/// The most time for making a violation small.
+const FOR_A_CORE: Duration = Duration::from_secs(5);
 
 /// A model whose types are forgotten.
 pub trait AnyModel {
@@ -40,9 +49,26 @@ impl<M: Model> AnyModel for M {
 
     fn judge(&mut self, history: &UntypedHistory, budget: &Budget) -> Result<CheckResult, Malformed> {
         let operations = typed(self, history)?;
+        let started = Instant::now();
         let outcome = check(self, &operations, budget);
-        Ok(in_words(self, &operations, &outcome))
+        let mut result = in_words(self, &operations, &outcome);
+        if let Outcome::Violation(violation) = &outcome {
+            let time = budget.time.saturating_sub(started.elapsed()).min(FOR_A_CORE);
+            let numbers = numbers(history);
+            let found =
+                core::find_in_model(self, &operations, &numbers, violation, &Budget { time, ..*budget });
+            let lines = found.into_iter().flat_map(|found| found.demands.into_iter().chain(found.proof));
+            let reason = result.details.len().min(1);
+            result.details.splice(reason..reason, lines);
+        }
+        Ok(result)
     }
+}
+
+/// The numbers of operations that [`typed`] keeps.
+fn numbers(history: &UntypedHistory) -> Vec<u32> {
+    let happened = (0u32..).zip(&history.operations).filter(|(_, asked)| asked.outcome() != End::Fail);
+    happened.map(|(number, _)| number).collect()
 }
 
 /// The model of a text such as `register:initial=null`.
