@@ -369,6 +369,7 @@ fn a_core_after_a_cut_lists_every_way_in_which_things_can_stand() {
 }
 
 #[test]
+#[ignore = "slow unoptimised; run it in release: cargo test --release --test linearizability -- --ignored"]
 fn a_long_history_with_one_wrong_result_has_a_core_of_a_handful_of_operations() {
     let mut big = simulate(&Shape { operations: 3_000, ..Shape::default() });
     spoil(&mut big.history);
