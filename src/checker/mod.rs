@@ -9,6 +9,7 @@ pub mod available;
 pub mod bank;
 mod bank_engine;
 pub mod conserved;
+pub mod core;
 pub mod cycle;
 pub mod diagnosis;
 mod divergence;

@@ -2,6 +2,7 @@
 
 #[allow(dead_code)]
 mod big;
+mod cores;
 mod oracle;
 mod sequential;
 mod small;

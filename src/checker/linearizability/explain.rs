@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::problem::{Op, Problem};
 use super::{Budget, Final, Outcome, Violation, check, closing};
 use crate::checker::bank::BankModel;
+use crate::checker::count;
 use crate::history::{Call, History, Observed};
 use crate::op::Outcome as End;
 use crate::verdict::{CheckName, CheckResult};
@@ -189,10 +190,8 @@ impl Words<'_> {
             lines.push(format!("and {} more open operations", violation.concurrent.len() - 10));
         }
         if !violation.prefix.is_empty() {
-            lines.push(format!(
-                "the longest order that holds has {} operations; it ends with",
-                violation.prefix.len()
-            ));
+            let operations = count(violation.prefix.len() as u64, "operation");
+            lines.push(format!("the longest order that holds has {operations}; it ends with"));
             lines.extend(self.last_steps(&violation.prefix, model));
         }
         lines.extend(self.closed(None));

@@ -2,17 +2,24 @@
 //!
 //! Here alone a model's types are forgotten, so that the command line can take any.
 
+use std::time::{Duration, Instant};
+
 use super::{
     CasRegister, Counter, FifoQueue, KeyValue, Model, Mutex, Outcome, Register, Set, check, in_words, typed,
 };
+use crate::checker::core;
 use crate::checker::linearizability::Budget;
 use crate::history::read::Malformed;
-use crate::history::untyped::{UntypedHistory, UntypedOperation};
+use crate::history::untyped::UntypedHistory;
+use crate::op::Outcome as End;
 use crate::proof::{Claim, Orders};
 use crate::verdict::{CheckResult, Verdict};
 
 /// The names that [`by_text`] knows.
 pub const NAMES: &str = "register, cas-register, kv, mutex, fifo-queue, set, counter";
+
+/// The most time for making a violation small.
+const FOR_A_CORE: Duration = Duration::from_secs(5);
 
 /// A model whose types are forgotten.
 pub trait AnyModel {
@@ -59,11 +66,23 @@ impl<M: Model> AnyModel for M {
         budget: &Budget,
     ) -> Result<(CheckResult, Option<Claim>), Malformed> {
         let operations = typed(self, history)?;
+        let started = Instant::now();
         let outcome = check(self, &operations, budget);
-        let result = in_words(self, &operations, &outcome);
+        let mut result = in_words(self, &operations, &outcome);
+        let numbers = numbers(history);
         let claim = match outcome {
             Outcome::Linearizable { orders } if result.verdict == Some(Verdict::Pass) => {
-                Some(witness(history, orders))
+                Some(witness(&numbers, orders))
+            }
+            Outcome::Violation(violation) => {
+                let time = budget.time.saturating_sub(started.elapsed()).min(FOR_A_CORE);
+                let found =
+                    core::find_in_model(self, &operations, &numbers, &violation, &Budget { time, ..*budget });
+                found.map(|found| {
+                    let reason = result.details.len().min(1);
+                    result.details.splice(reason..reason, found.demands.into_iter().chain(found.proof));
+                    Claim::Core(found.core)
+                })
             }
             _ => None,
         };
@@ -71,12 +90,14 @@ impl<M: Model> AnyModel for M {
     }
 }
 
+/// The numbers of operations that [`typed`] keeps.
+fn numbers(history: &UntypedHistory) -> Vec<u32> {
+    let happened = (0u32..).zip(&history.operations).filter(|(_, asked)| asked.outcome() != End::Fail);
+    happened.map(|(number, _)| number).collect()
+}
+
 /// The search leaves out what failed; a proof counts every operation of the history.
-fn witness(history: &UntypedHistory, mut orders: Vec<Vec<u32>>) -> Claim {
-    let listed = |(number, operation): (u32, &UntypedOperation)| {
-        (operation.outcome() != crate::op::Outcome::Fail).then_some(number)
-    };
-    let numbers: Vec<u32> = (0..).zip(&history.operations).filter_map(listed).collect();
+fn witness(numbers: &[u32], mut orders: Vec<Vec<u32>>) -> Claim {
     for place in orders.iter_mut().flatten() {
         *place = numbers[*place as usize];
     }
