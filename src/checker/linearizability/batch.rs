@@ -10,7 +10,8 @@ use rustc_hash::FxHashSet;
 
 use super::budget::{Meter, Stop};
 use super::config::{Config, Layout, Step, Trail, Uses, bits};
-use super::pending::Pending;
+use super::graph::Graph;
+use super::pending::{Entry, Pending};
 use super::perhaps::{Classes, Limits, fixes};
 use super::problem::{Effect, Op};
 use super::relevant::{narrow, relevant};
@@ -32,6 +33,7 @@ pub struct Search<'a> {
     pub watch: Option<Vec<Box<[u64]>>>,
     pub trail: &'a mut Trail,
     pub uses: &'a mut Uses,
+    pub graph: &'a mut Graph,
     pub meter: &'a mut Meter,
 }
 
@@ -103,18 +105,23 @@ impl Search<'_> {
         if self.pending.any_blind() {
             return false;
         }
+        let open = |slot: u32| slot != target && !self.layout.moved(key, slot);
+        // Held now, or left by something that could still move.
+        let possible = |&(account, value): &(u32, i64)| {
+            let made = |entry: &Entry| entry.mover && entry.seen == value && open(entry.slot);
+            self.layout.balance(key, account) == value || self.pending.at(account).iter().any(made)
+        };
         let leads = |&(account, value): &(u32, i64)| {
             self.pending.at(account).iter().any(|entry| {
-                entry.mover
-                    && entry.seen == value
-                    && entry.slot != target
-                    && !self.layout.moved(key, entry.slot)
+                let needs = || self.pending.op(entry.slot).needs().is_some_and(|n| n.iter().all(possible));
+                entry.mover && entry.seen == value && open(entry.slot) && needs()
             })
         };
         let misses = |&(account, value): &(u32, i64)| {
             self.pending.at(account).iter().any(|entry| {
-                let explained = || self.layout.moved(key, entry.slot) || self.layout.stayed(key, entry.slot);
-                entry.stay && entry.seen == value && entry.slot != target && !explained()
+                let unexplained = || open(entry.slot) && !self.layout.stayed(key, entry.slot);
+                let sees = || self.pending.op(entry.slot).nodes().iter().all(possible);
+                entry.stay && entry.seen == value && unexplained() && sees()
             })
         };
         if op.can_stay && !stayed && op.nodes().iter().any(leads) {
@@ -145,6 +152,10 @@ impl Search<'_> {
         }
         if self.layout.stayed(&config.key, target) {
             out.push(config.clone());
+        }
+        if fixes == 0 && !self.pending.any_blind() {
+            self.graph.update(self.pending);
+            return self.complete_known(config, target, out);
         }
         let wider = if fixes > 0 { Some(relevant(self, &config.key, target, wide)) } else { None };
         let loose = vec![0; self.layout.words].into();
@@ -187,7 +198,7 @@ impl Search<'_> {
     }
 
     /// Ends the batch with the target, if it can.
-    fn finish(&mut self, work: &Work, target: u32, out: &mut Vec<Config>) -> Result<(), Stop> {
+    pub fn finish(&mut self, work: &Work, target: u32, out: &mut Vec<Config>) -> Result<(), Stop> {
         let pending = self.pending;
         let op = pending.op(target);
         let stayed = self.layout.stayed(&work.key, target);
@@ -240,7 +251,7 @@ impl Search<'_> {
     }
 
     /// Lets another open operation move.
-    fn advance(&mut self, work: &Work, slot: u32, stack: &mut Vec<Work>) -> Result<(), Stop> {
+    pub fn advance(&mut self, work: &Work, slot: u32, stack: &mut Vec<Work>) -> Result<(), Stop> {
         let pending = self.pending;
         let op = pending.op(slot);
         let ready = match (op.blind, op.needs()) {

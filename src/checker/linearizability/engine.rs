@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use super::batch::{Quick, Search};
 use super::budget::{Meter, Stop};
 use super::config::{Config, Layout, START, Step, Trail, Uses};
+use super::graph::Graph;
 use super::pending::Pending;
 use super::perhaps::{Classes, Limits};
 use super::problem::{Effect, Event, Op};
@@ -98,6 +99,7 @@ pub struct Engine {
     frontier: Vec<Config>,
     trail: Trail,
     uses: Uses,
+    graph: Graph,
     saved: Vec<Saved>,
     collect_at: usize,
     returns: usize,
@@ -129,6 +131,7 @@ impl Engine {
             frontier: vec![Config { key, trail: START, cost: 0 }],
             trail: Trail::default(),
             uses: Uses::default(),
+            graph: Graph::default(),
             saved: Vec::new(),
             collect_at: 1 << 20,
             returns: 0,
@@ -324,6 +327,7 @@ impl Engine {
             watch: None,
             trail: &mut self.trail,
             uses: &mut self.uses,
+            graph: &mut self.graph,
             meter: &mut self.meter,
         }
     }

@@ -21,6 +21,8 @@ pub mod problem;
 mod batch;
 mod burst;
 mod config;
+mod graph;
+mod known;
 mod pending;
 mod perhaps;
 mod plain;
