@@ -48,6 +48,8 @@ pub struct Graph {
     free: Vec<u32>,
     index: FxHashMap<(u32, i64), u32>,
     members: Vec<Member>,
+    /// Kept from search to search: asking for memory would cost more than looking.
+    pub room: Narrowed,
 }
 
 /// What one search asks of the graph, by slots.

@@ -74,8 +74,10 @@ impl Search<'_> {
 
     /// Every set of moves that leaves the target within reach, smaller ones first.
     fn places(&mut self, config: &Config, target: u32) -> Result<Vec<Place>, Stop> {
-        let graph = std::mem::take(self.graph);
-        let places = self.explore(&graph, config, target);
+        let mut graph = std::mem::take(self.graph);
+        let mut room = std::mem::take(&mut graph.room);
+        let places = self.explore(&graph, &mut room, config, target);
+        graph.room = room;
         *self.graph = graph;
         let mut places = places?;
         // A place comes after every place that leads to it.
@@ -86,12 +88,18 @@ impl Search<'_> {
         Ok(places)
     }
 
-    fn explore(&mut self, graph: &Graph, config: &Config, target: u32) -> Result<Vec<Place>, Stop> {
+    fn explore(
+        &mut self,
+        graph: &Graph,
+        narrowed: &mut Narrowed,
+        config: &Config,
+        target: u32,
+    ) -> Result<Vec<Place>, Stop> {
         let (layout, key) = (self.layout, &config.key);
         let before: Box<[u64]> = key[..layout.words].into();
         let mut known: FxHashMap<Box<[u64]>, u32> = FxHashMap::default();
         let mut places = vec![Place::new(before, graph.places(&key[layout.balances()..layout.len() - 1]))];
-        let (mut narrowed, mut here) = (Narrowed::default(), 0);
+        let mut here = 0;
         while here < places.len() {
             self.meter.tick(2 * places.len())?;
             self.pass(graph, config, &places[here]);
@@ -102,7 +110,7 @@ impl Search<'_> {
                 stayed: &key[layout.words..layout.balances()],
                 at: &places[here].at,
             };
-            graph.narrow(&ask, &mut narrowed);
+            graph.narrow(&ask, narrowed);
             places[here].ends = graph.ends(&ask);
             for &slot in &narrowed.ready {
                 let mut moved = places[here].moved.clone();
