@@ -11,7 +11,7 @@ use rustc_hash::FxHashSet;
 use super::budget::{Meter, Stop};
 use super::config::{Config, Layout, Step, Trail, Uses, bits};
 use super::graph::Graph;
-use super::pending::{Entry, Pending};
+use super::pending::Pending;
 use super::perhaps::{Classes, Limits, fixes};
 use super::problem::{Effect, Op};
 use super::relevant::{narrow, relevant};
@@ -57,79 +57,7 @@ pub struct Work {
     pub fixes: u32,
 }
 
-/// What the quick look found.
-pub enum Quick {
-    /// The configuration was completed in place; it was the only way.
-    Done,
-    /// There is no way.
-    Dead,
-    /// Look properly.
-    Unclear,
-}
-
 impl Search<'_> {
-    /// Completes `target` in place when no other open operation can matter.
-    pub fn quick(&mut self, config: &mut Config, target: u32) -> Quick {
-        self.target = Some(target);
-        let pending = self.pending;
-        let (layout, op) = (self.layout, pending.op(target));
-        if layout.moved(&config.key, target) {
-            return Quick::Done;
-        }
-        let stayed = layout.stayed(&config.key, target);
-        if op.blind.is_some() || !self.alone(&config.key, target, op, stayed) {
-            return Quick::Unclear;
-        }
-        if op.before.is_some() && self.holds(&config.key, &op.needs().unwrap_or_default()) {
-            if stayed {
-                return Quick::Unclear;
-            }
-            config.trail = self.trail.push(config.trail, Step::Moved(op.number));
-            self.leave(&mut config.key, op);
-            config.trail = self.mark_stays(&mut config.key, config.trail, op.nodes(), None);
-            return Quick::Done;
-        }
-        if stayed {
-            return Quick::Done;
-        }
-        if op.can_stay && self.holds(&config.key, op.nodes()) {
-            config.trail = self.trail.push(config.trail, Step::Stayed(op.number));
-            return Quick::Done;
-        }
-        Quick::Dead
-    }
-
-    /// Whether no open operation can lead to what `op` needs, or would miss
-    /// something that `op` changes.
-    fn alone(&self, key: &[u64], target: u32, op: &Op, stayed: bool) -> bool {
-        if self.pending.any_blind() {
-            return false;
-        }
-        let open = |slot: u32| slot != target && !self.layout.moved(key, slot);
-        // Held now, or left by something that could still move.
-        let possible = |&(account, value): &(u32, i64)| {
-            let made = |entry: &Entry| entry.mover && entry.seen == value && open(entry.slot);
-            self.layout.balance(key, account) == value || self.pending.at(account).iter().any(made)
-        };
-        let leads = |&(account, value): &(u32, i64)| {
-            self.pending.at(account).iter().any(|entry| {
-                let needs = || self.pending.op(entry.slot).needs().is_some_and(|n| n.iter().all(possible));
-                entry.mover && entry.seen == value && open(entry.slot) && needs()
-            })
-        };
-        let misses = |&(account, value): &(u32, i64)| {
-            self.pending.at(account).iter().any(|entry| {
-                let unexplained = || open(entry.slot) && !self.layout.stayed(key, entry.slot);
-                let sees = || self.pending.op(entry.slot).nodes().iter().all(possible);
-                entry.stay && entry.seen == value && unexplained() && sees()
-            })
-        };
-        if op.can_stay && !stayed && op.nodes().iter().any(leads) {
-            return false;
-        }
-        op.needs().is_none_or(|needs| !needs.iter().any(|node| leads(node) || misses(node)))
-    }
-
     /// Every way to complete `target`, appended to `out`.
     ///
     /// `fixes`: how many operations of the batch may call for indeterminate ones;
@@ -378,7 +306,7 @@ impl Search<'_> {
     }
 
     #[inline]
-    fn leave(&self, key: &mut [u64], op: &Op) {
+    pub fn leave(&self, key: &mut [u64], op: &Op) {
         op.nodes().iter().for_each(|&(account, value)| self.layout.set_balance(key, account, value));
     }
 

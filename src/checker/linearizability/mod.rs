@@ -7,9 +7,10 @@
 //! the one a replica really used, nor liveness.
 //!
 //! [`problem`] makes events of a history, [`engine`] consumes them, `batch` finds
-//! the ways to complete one operation, `perhaps` chooses indeterminate ones, `runs`
-//! and `burst` guess many at once (the latter from what `sources` reads),
-//! [`decide`] runs exact and bounded searches within a budget; every acceptance is
+//! the ways to complete one operation (`quick` and `known` those that known results
+//! alone allow, over the `graph` of open operations), `perhaps` chooses indeterminate
+//! ones, `runs` and `burst` guess many at once (the latter from what `sources` reads),
+//! `cover` drops explanations that others cover, [`decide`] runs exact and bounded searches within a budget; every acceptance is
 //! replayed by [`super::verify`], which shares nothing with the search.
 
 pub mod budget;
@@ -21,11 +22,13 @@ pub mod problem;
 mod batch;
 mod burst;
 mod config;
+mod cover;
 mod graph;
 mod known;
 mod pending;
 mod perhaps;
 mod plain;
+mod quick;
 mod relevant;
 mod runs;
 mod sources;
