@@ -14,7 +14,7 @@ use big::{Shape, simulate};
 use rsm_check::checker::linearizability::{Budget, Final, Outcome, check, closing, necessary};
 use rsm_check::checker::verify;
 use rsm_check::history::{Call, History, Observed};
-use small::{Case, case};
+use small::{Case, case, crowded};
 
 fn budget() -> Budget {
     Budget { time: Duration::from_secs(20), memory: 1 << 30 }
@@ -38,10 +38,10 @@ fn judged(case: &Case) -> Result<bool, String> {
 }
 
 /// Compares `count` random histories from `first` on; says how many were wrong ones.
-fn compare(first: u64, count: u64, most: u64) -> u64 {
+fn compare(make: impl Fn(u64, u64) -> Case, first: u64, count: u64, most: u64) -> u64 {
     let mut violations = 0;
     for seed in first..first + count {
-        let case = case(seed, most);
+        let case = make(seed, most);
         let Some(truth) = oracle::linearizable(&case.history, &case.model, &case.finals, 3_000_000) else {
             continue;
         };
@@ -55,8 +55,14 @@ fn compare(first: u64, count: u64, most: u64) -> u64 {
 
 #[test]
 fn small_histories_agree_with_brute_force() {
-    let violations = compare(0, 6_000, 6) + compare(1_000_000, 4_000, 10);
+    let violations = compare(case, 0, 6_000, 6) + compare(case, 1_000_000, 4_000, 10);
     assert!((2_000..8_000).contains(&violations), "{violations} of 10000 are violations: no even mix");
+}
+
+#[test]
+fn crowded_histories_agree_with_brute_force() {
+    let violations = compare(crowded, 0, 6_000, 14);
+    assert!((1_200..4_800).contains(&violations), "{violations} of 6000 are violations: no even mix");
 }
 
 #[test]
@@ -64,9 +70,10 @@ fn small_histories_agree_with_brute_force() {
 fn very_many_small_histories_agree_with_brute_force() {
     let count = std::env::var("RSM_CHECK_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(200_000);
     let first = std::env::var("RSM_CHECK_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000_000);
-    let short = compare(first, count / 2, 7);
-    let long = compare(first + count, count - count / 2, 10);
-    eprintln!("{count} histories compared, {} violations among them", short + long);
+    let short = compare(case, first, count / 4, 7);
+    let long = compare(case, first + count, count / 4, 10);
+    let crowds = compare(crowded, first, count - count / 4 * 2, 14);
+    eprintln!("{count} histories compared, {} violations among them", short + long + crowds);
 }
 
 #[test]

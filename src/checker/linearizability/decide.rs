@@ -9,8 +9,6 @@
 
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashSet;
-
 use super::arrivals::Arrivals;
 use super::budget::{Budget, Meter, Stop};
 use super::config::{Config, Step};
@@ -286,14 +284,23 @@ const PLACES: usize = 16;
 /// The order that steps stand for: classes become operations, first invoked first
 /// used, and an operation that moves did not stay before.
 pub(super) fn order(steps: &[Step], classes: &Classes) -> Vec<u32> {
-    let moved = |step: &Step| if let Step::Moved(number) = step { Some(*number) } else { None };
-    let mut listed: FxHashSet<u32> = steps.iter().filter_map(moved).collect();
+    let mut listed: Vec<bool> = Vec::new();
+    let mut list = |number: u32| {
+        let at = number as usize;
+        listed.resize(listed.len().max(at + 1), false);
+        !std::mem::replace(&mut listed[at], true)
+    };
+    for step in steps {
+        if let Step::Moved(number) = step {
+            list(*number);
+        }
+    }
     let mut used: Vec<usize> = vec![0; classes.len() as usize];
     let mut order = Vec::with_capacity(steps.len());
     for &step in steps {
         match step {
             Step::Moved(number) => order.push(number),
-            Step::Stayed(number) if listed.insert(number) => order.push(number),
+            Step::Stayed(number) if list(number) => order.push(number),
             Step::Stayed(_) => {}
             Step::Used(class) => {
                 order.push(classes.class(class).members[used[class as usize]]);

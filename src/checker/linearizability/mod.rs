@@ -7,13 +7,14 @@
 //! the one a replica really used, nor liveness.
 //!
 //! [`problem`] makes events of a history, [`engine`] consumes them, `batch` finds
-//! the ways to complete one operation, `perhaps` chooses indeterminate ones, `runs`
-//! and `burst` guess many at once (the latter from what `sources` reads), `guess`
-//! bets on a `server` that works off `arrivals` in about their order, [`necessary`]
-//! refutes at once what no order can give, [`closing`] leaves out what the final
-//! files prove to have moved nothing, [`decide`] runs exact and bounded searches
-//! within a budget; every acceptance is replayed by [`super::verify`], which shares
-//! nothing with the search.
+//! the ways to complete one operation (`quick` and `known` those that known results
+//! alone allow, over the `graph` of open operations), `perhaps` chooses indeterminate
+//! ones, `runs` and `burst` guess many at once (the latter from what `sources` reads),
+//! `cover` drops explanations that others cover, `guess` bets on a `server` that works
+//! off `arrivals` in about their order, [`necessary`] refutes at once what no order can
+//! give, [`closing`] leaves out what the final files prove to have moved nothing,
+//! [`decide`] runs exact and bounded searches within a budget; every acceptance is
+//! replayed by [`super::verify`], which shares nothing with the search.
 
 pub mod budget;
 pub mod closing;
@@ -27,10 +28,14 @@ mod arrivals;
 mod batch;
 mod burst;
 mod config;
+mod cover;
+mod graph;
 mod guess;
+mod known;
 mod pending;
 mod perhaps;
 mod plain;
+mod quick;
 mod relevant;
 mod runs;
 mod server;

@@ -90,6 +90,11 @@ impl Pending {
         self.slots[slot as usize].as_ref().expect("only open slots are asked for")
     }
 
+    /// The operation in a slot, if it is open.
+    pub fn get(&self, slot: u32) -> Option<&Op> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
     /// Open operations that touch an account.
     #[inline]
     pub fn at(&self, account: u32) -> &[Entry] {
