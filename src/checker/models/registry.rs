@@ -2,7 +2,10 @@
 //!
 //! Here alone a model's types are forgotten, so that the command line can take any.
 
-use super::{CasRegister, Counter, FifoQueue, KeyValue, Model, Mutex, Register, Set, check, in_words, typed};
+use super::{
+    CasRegister, Counter, FifoQueue, KeyValue, Model, Mutex, Register, STAGES, Set, Stage, check_in_stages,
+    in_words, typed,
+};
 use crate::checker::linearizability::Budget;
 use crate::history::read::Malformed;
 use crate::history::untyped::UntypedHistory;
@@ -26,7 +29,20 @@ pub trait AnyModel {
     ///
     /// # Errors
     /// An operation that the model does not know, with its line: not a violation.
-    fn judge(&mut self, history: &UntypedHistory, budget: &Budget) -> Result<CheckResult, Malformed>;
+    fn judge(&mut self, history: &UntypedHistory, budget: &Budget) -> Result<CheckResult, Malformed> {
+        self.judge_in_stages(history, budget, &STAGES)
+    }
+
+    /// The same with stages of one's own ([`super::check_in_stages`]).
+    ///
+    /// # Errors
+    /// As those of [`judge`](AnyModel::judge).
+    fn judge_in_stages(
+        &mut self,
+        history: &UntypedHistory,
+        budget: &Budget,
+        stages: &[Stage],
+    ) -> Result<CheckResult, Malformed>;
 }
 
 impl<M: Model> AnyModel for M {
@@ -38,9 +54,14 @@ impl<M: Model> AnyModel for M {
         Model::set_option(self, key, value)
     }
 
-    fn judge(&mut self, history: &UntypedHistory, budget: &Budget) -> Result<CheckResult, Malformed> {
+    fn judge_in_stages(
+        &mut self,
+        history: &UntypedHistory,
+        budget: &Budget,
+        stages: &[Stage],
+    ) -> Result<CheckResult, Malformed> {
         let operations = typed(self, history)?;
-        let outcome = check(self, &operations, budget);
+        let outcome = check_in_stages(self, &operations, budget, stages);
         Ok(in_words(self, &operations, &outcome))
     }
 }
