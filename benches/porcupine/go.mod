@@ -2,4 +2,4 @@ module rsm-check/benches/porcupine
 
 go 1.16
 
-require github.com/anishathalye/porcupine v1.0.0
+require github.com/anishathalye/porcupine v1.3.0

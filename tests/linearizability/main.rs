@@ -1,5 +1,6 @@
 //! The checker against brute force, and the properties that must hold of it.
 
+mod mutate;
 mod oracle;
 mod small;
 
@@ -89,4 +90,18 @@ fn names_processes_and_times_do_not_matter() {
         }
         assert_eq!(judged(&plain), judged(&other), "seed {seed}");
     }
+}
+
+#[test]
+fn one_change_of_a_right_history_is_judged_as_brute_force_does() {
+    let (mut right, mut wrong) = (0, 0);
+    for case in (800_000..803_000).map(|seed| case(seed, 8)).filter(|case| case.right) {
+        for other in mutate::mutations(&case) {
+            let found = oracle::linearizable(&other.history, &other.model, &other.finals, 3_000_000);
+            let Some(truth) = found else { continue };
+            assert_eq!(judged(&other), Ok(truth), "{other:#?}");
+            (right, wrong) = (right + u64::from(truth), wrong + u64::from(!truth));
+        }
+    }
+    assert!(right > 1_000 && wrong > 1_000, "{right} right, {wrong} wrong: no even mix");
 }

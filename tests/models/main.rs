@@ -2,6 +2,7 @@
 
 mod notation;
 mod oracle;
+mod properties;
 mod small;
 
 use std::time::Duration;
