@@ -1,7 +1,7 @@
 //! How fast histories of each model are judged, beside a plain depth-first search.
 //!
-//! Prints the time of the search (reading is not in it) and the ratio of the two, both
-//! on one core in one run, each under a limit of ten seconds; the figures of one
+//! Prints the processor time of the search (reading is not in it) and the ratio of the
+//! two, both on one core in one run, each under a limit of ten seconds of the wall; the figures of one
 //! machine stand in docs/benchmarks-models.md. `cargo bench --bench models [-- NAME]`,
 //! a part of a name chooses rows. `RSM_CHECK_KEEP=DIR` leaves the histories there, for
 //! `benches/porcupine`. `RSM_CHECK_ALONE=1` leaves the depth-first search out. Memory is the
@@ -32,9 +32,9 @@ fn judge<M: Model>(name: &str, mut model: M, shape: &Shape) {
     let operations = typed(&mut model, &read).expect("the model knows its operations");
     drop(read);
     let before = reset_peak();
-    let start = Instant::now();
+    let start = processor_time();
     let outcome = check(&model, &operations, &Budget { time: LIMIT, ..Budget::default() });
-    let time = start.elapsed();
+    let time = processor_time() - start;
     let grown = status("VmHWM:").saturating_sub(before);
     let verdict = match outcome {
         Outcome::Linearizable { .. } => "pass",
@@ -60,9 +60,9 @@ fn beside<M: Model>(
     time: Duration,
     verdict: &str,
 ) -> String {
-    let start = Instant::now();
-    let found = depth_first::decide(model, operations, start + LIMIT);
-    let plain = start.elapsed();
+    let start = processor_time();
+    let found = depth_first::decide(model, operations, Instant::now() + LIMIT);
+    let plain = processor_time() - start;
     let ratio = plain.as_secs_f64() / time.as_secs_f64();
     match found {
         None => format!("  none in {:>8.0} ms   > {ratio:>6.1}x", 1e3 * plain.as_secs_f64()),
@@ -71,6 +71,11 @@ fn beside<M: Model>(
             format!("  {:>8.2} ms          {ratio:>6.1}x", 1e3 * plain.as_secs_f64())
         }
     }
+}
+
+/// What this thread has used of a processor: other load on the machine does not count.
+fn processor_time() -> Duration {
+    nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID.now().expect("Linux has this clock").into()
 }
 
 /// Forgets the greatest resident size so far; the resident size now, in KiB.

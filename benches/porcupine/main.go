@@ -211,6 +211,21 @@ func check(err error) {
 	}
 }
 
+func usage() syscall.Rusage {
+	var now syscall.Rusage
+	check(syscall.Getrusage(syscall.RUSAGE_SELF, &now))
+	return now
+}
+
+// processor is the time of all threads, the garbage collector's too.
+func processor(used syscall.Rusage) time.Duration {
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+func milliseconds(took time.Duration) float64 {
+	return float64(took.Microseconds()) / 1e3
+}
+
 func main() {
 	if len(os.Args) != 4 {
 		fmt.Fprintln(os.Stderr, "usage: porcupine MODEL LIMIT FILE, such as: porcupine register 20s events.jsonl")
@@ -222,10 +237,9 @@ func main() {
 	if len(history) == 0 {
 		check(fmt.Errorf("%s: no operation", os.Args[3]))
 	}
-	start := time.Now()
+	start, before := time.Now(), usage()
 	result := porcupine.CheckEventsTimeout(judge, history, limit)
-	took := time.Since(start)
-	var usage syscall.Rusage
-	check(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-	fmt.Printf("%s %s %.2f ms, peak %d MiB\n", os.Args[3], result, float64(took.Microseconds())/1e3, usage.Maxrss>>10)
+	took, after := time.Since(start), usage()
+	fmt.Printf("%s %s %.2f ms, processor time %.2f ms, peak %d MiB\n", os.Args[3], result,
+		milliseconds(took), milliseconds(processor(after)-processor(before)), after.Maxrss>>10)
 }
