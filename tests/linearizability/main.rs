@@ -3,6 +3,7 @@
 #[allow(dead_code)]
 mod big;
 mod cores;
+mod mutate;
 mod oracle;
 mod sequential;
 mod small;
@@ -181,4 +182,18 @@ fn a_recorded_burst_that_a_delay_shuffled_is_explained() {
     flate2::read::GzDecoder::new(file).read_to_end(&mut text).expect("it is a gzip file");
     let history = rsm_check::history::read::read(text.as_slice()).expect("it is a history");
     assert_explained(&history, &[], "burst_of_16");
+}
+
+#[test]
+fn one_change_of_a_right_history_is_judged_as_brute_force_does() {
+    let (mut right, mut wrong) = (0, 0);
+    for case in (800_000..803_000).map(|seed| case(seed, 8)).filter(|case| case.right) {
+        for other in mutate::mutations(&case) {
+            let found = oracle::linearizable(&other.history, &other.model, &other.finals, 3_000_000);
+            let Some(truth) = found else { continue };
+            assert_eq!(judged(&other), Ok(truth), "{other:#?}");
+            (right, wrong) = (right + u64::from(truth), wrong + u64::from(!truth));
+        }
+    }
+    assert!(right > 1_000 && wrong > 1_000, "{right} right, {wrong} wrong: no even mix");
 }

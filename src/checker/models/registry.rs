@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    CasRegister, Counter, FifoQueue, KeyValue, Model, Mutex, Outcome, Register, Set, check, in_words, typed,
+    CasRegister, Counter, FifoQueue, KeyValue, Model, Mutex, Outcome, Register, STAGES, Set, Stage,
+    check_in_stages, in_words, typed,
 };
 use crate::checker::core;
 use crate::checker::linearizability::Budget;
@@ -37,10 +38,22 @@ pub trait AnyModel {
     /// # Errors
     /// An operation that the model does not know, with its line: not a violation.
     fn judge(&mut self, history: &UntypedHistory, budget: &Budget) -> Result<CheckResult, Malformed> {
-        self.judge_and_claim(history, budget).map(|(result, _)| result)
+        self.judge_in_stages(history, budget, &STAGES)
     }
 
-    /// Judges a history; what can be verified of the verdict comes with it.
+    /// The same with stages of one's own ([`super::check_in_stages`]).
+    ///
+    /// # Errors
+    /// As those of [`judge`](AnyModel::judge).
+    fn judge_in_stages(
+        &mut self,
+        history: &UntypedHistory,
+        budget: &Budget,
+        stages: &[Stage],
+    ) -> Result<CheckResult, Malformed>;
+
+    /// Judges a history and explains a violation; what can be verified of the verdict
+    /// comes with it.
     ///
     /// # Errors
     /// As [`judge`](Self::judge).
@@ -60,6 +73,17 @@ impl<M: Model> AnyModel for M {
         Model::set_option(self, key, value)
     }
 
+    fn judge_in_stages(
+        &mut self,
+        history: &UntypedHistory,
+        budget: &Budget,
+        stages: &[Stage],
+    ) -> Result<CheckResult, Malformed> {
+        let operations = typed(self, history)?;
+        let outcome = check_in_stages(self, &operations, budget, stages);
+        Ok(in_words(self, &operations, &outcome))
+    }
+
     fn judge_and_claim(
         &mut self,
         history: &UntypedHistory,
@@ -67,7 +91,7 @@ impl<M: Model> AnyModel for M {
     ) -> Result<(CheckResult, Option<Claim>), Malformed> {
         let operations = typed(self, history)?;
         let started = Instant::now();
-        let outcome = check(self, &operations, budget);
+        let outcome = check_in_stages(self, &operations, budget, &STAGES);
         let mut result = in_words(self, &operations, &outcome);
         let numbers = numbers(history);
         let claim = match outcome {
