@@ -19,6 +19,7 @@ pub mod node_life;
 pub mod overdraft;
 pub mod protocol;
 pub mod refused_share;
+pub mod replay;
 pub mod replicas;
 #[cfg(test)]
 mod replicas_tests;

@@ -1,5 +1,8 @@
 //! The checker against brute force, and the properties that must hold of it.
 
+#[allow(dead_code, reason = "benchmarks use the rest")]
+mod big;
+mod online;
 mod oracle;
 mod small;
 

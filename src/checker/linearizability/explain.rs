@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::engine::Engine;
-use super::problem::{Op, Problem};
+use super::problem::Op;
 use super::{Budget, Final, Outcome, Violation, check};
 use crate::checker::bank::BankModel;
 use crate::history::{Call, History, Observed};
@@ -65,7 +65,7 @@ pub(super) fn reasons(
     engine: &mut Engine,
     before: &[Config],
     number: u32,
-    problem: &Problem<'_>,
+    accounts: &[String],
 ) -> Vec<String> {
     let states = engine.states_before(before, number, STATES);
     let layout = engine.layout();
@@ -73,7 +73,7 @@ pub(super) fn reasons(
     let Some(op) = pending.slot(number).map(|slot| pending.op(slot)) else { return Vec::new() };
     let reach = Reach {
         states: states.iter().map(|key| key[layout.balances()..layout.len() - 1].to_vec()).collect(),
-        problem,
+        accounts,
     };
     let mut reasons = Vec::new();
     if let Some(needs) = op.needs() {
@@ -98,14 +98,14 @@ fn impossible(op: &Op) -> String {
 
 struct Reach<'a> {
     states: Vec<Vec<u64>>,
-    problem: &'a Problem<'a>,
+    accounts: &'a [String],
 }
 
 impl Reach<'_> {
     /// Names an account that never holds what is needed, or says that the needed
     /// values never meet.
     fn why(&self, needs: &[(u32, i64)], purpose: &str) -> String {
-        let name = |account: u32| &self.problem.accounts[account as usize];
+        let name = |account: u32| &self.accounts[account as usize];
         for &(account, value) in needs {
             let values = self.values(account);
             if !values.contains(&value) {
@@ -136,9 +136,9 @@ fn list(values: &[i64]) -> String {
 }
 
 /// Words for operations of one history.
-struct Words<'a> {
-    history: &'a History,
-    finals: &'a [Final],
+pub(super) struct Words<'a> {
+    pub history: &'a History,
+    pub finals: &'a [Final],
 }
 
 impl Words<'_> {
@@ -151,7 +151,7 @@ impl Words<'_> {
     }
 
     /// One operation in one phrase.
-    fn operation(&self, number: u32) -> String {
+    pub fn operation(&self, number: u32) -> String {
         let Some(operation) = self.history.operations.get(number as usize) else {
             let file = self.finals.get(number as usize - self.history.operations.len());
             return format!("the final file of {}", file.map_or("?", |file| file.node.as_str()));

@@ -9,6 +9,8 @@
 //! [`problem`] makes events of a history, [`engine`] consumes them, `batch` finds
 //! the ways to complete one operation, `perhaps` chooses indeterminate ones, `runs`
 //! and `burst` guess many at once (the latter from what `sources` reads),
+//! [`online`] feeds it while a history comes into
+//! being, [`settled`] hands over what every order begins with,
 //! [`decide`] runs exact and bounded searches within a budget; every acceptance is
 //! replayed by [`super::verify`], which shares nothing with the search.
 
@@ -16,6 +18,7 @@ pub mod budget;
 pub mod decide;
 pub mod engine;
 mod explain;
+pub mod online;
 pub mod problem;
 
 mod batch;
@@ -26,6 +29,7 @@ mod perhaps;
 mod plain;
 mod relevant;
 mod runs;
+pub mod settled;
 mod sources;
 
 use crate::history::data_file::DataFile;
@@ -33,6 +37,7 @@ use crate::history::data_file::DataFile;
 pub use budget::{Budget, Stop};
 pub use decide::check;
 pub use explain::{check_result, in_words};
+pub use online::{Halt, Online, Refuted};
 
 /// One replica's file after the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
