@@ -9,6 +9,7 @@ mod descriptors;
 mod convert;
 mod input;
 mod judging;
+mod online;
 mod output;
 mod plan;
 mod progress;
