@@ -28,7 +28,7 @@ pub mod testing;
 pub mod verify;
 
 pub use bank_engine::BankEngine;
-pub use judgement::{Explained, Judgement, Linearized, Linearizer, judge, judge_alone};
+pub use judgement::{Explained, Judgement, Linearized, Linearizer, judge, judge_alone, judge_one};
 
 use crate::fault::Node;
 use crate::history::Phase;

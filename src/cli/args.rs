@@ -105,6 +105,14 @@ pub(super) struct CheckArgs {
     /// Data files of the replicas at the end.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub replicas: Vec<PathBuf>,
+    /// Judge linearizability in one pass and hold only operations that overlap: for a history of
+    /// the bank that is too long for memory.
+    #[arg(long, conflicts_with = "replicas")]
+    pub stream: bool,
+    /// With --stream: where to write the order that explains the history, as docs/HISTORY.md says;
+    /// an existing file is refused.
+    #[arg(long, value_name = "FILE", requires = "stream")]
+    pub witness: Option<PathBuf>,
     #[command(flatten)]
     pub words: Words,
 }

@@ -16,6 +16,7 @@ mod progress;
 mod report;
 mod run;
 mod signals;
+mod stream;
 
 use clap::Parser;
 

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::engine::Engine;
+use super::online::Refuted;
 use super::problem::Op;
 use super::{Budget, Final, Outcome, Violation, check};
 use crate::checker::bank::BankModel;
@@ -49,6 +50,23 @@ pub fn in_words(history: &History, model: &BankModel, finals: &[Final], outcome:
             CheckResult::undecided(name, message).with_details(words.closed(None))
         }
     }
+}
+
+/// Words a refutation of a history that was not held: `history` has its last
+/// operations, from number `first` on.
+pub fn refuted_in_words(history: &History, first: u32, refuted: &mut Refuted) -> CheckResult {
+    let words = Words { history, finals: &[] };
+    let phrase = |number: u32| {
+        let at = number.checked_sub(first).filter(|&at| (at as usize) < history.operations.len());
+        at.map(|at| words.operation(at))
+    };
+    let what = phrase(refuted.operation)
+        .unwrap_or_else(|| format!("the operation that ended at index {}", refuted.line.0));
+    let message = format!("no order explains {what}; the {} before it can be explained", refuted.explained);
+    let mut details = refuted.reasons(&history.accounts);
+    let open = refuted.concurrent.iter().take(10).filter_map(|&number| phrase(number));
+    details.extend(open.map(|operation| format!("open at that moment: {operation}")));
+    CheckResult::violation(CheckName::Linearizable, message).with_details(details)
 }
 
 /// Operations open when one returns, without itself.

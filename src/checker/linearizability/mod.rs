@@ -36,7 +36,7 @@ use crate::history::data_file::DataFile;
 
 pub use budget::{Budget, Stop};
 pub use decide::check;
-pub use explain::{check_result, in_words};
+pub use explain::{check_result, in_words, refuted_in_words};
 pub use online::{Halt, Online, Refuted};
 
 /// One replica's file after the run.

@@ -211,9 +211,10 @@ impl Online {
             let event = match mark {
                 Mark::Return(number, ..) => Some(Event::Return(number)),
                 Mark::Invoke(number) => {
-                    let Some(operation) = self.operations.pop_front_if(|next| last || has_ended(next)) else {
+                    if !self.operations.front().is_some_and(|next| last || has_ended(next)) {
                         break;
-                    };
+                    }
+                    let Some(operation) = self.operations.pop_front() else { break };
                     self.base = number + 1;
                     invocation(number, &operation, &self.model)
                 }
