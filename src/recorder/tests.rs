@@ -89,7 +89,7 @@ fn faults_and_the_cluster_tell_their_places() {
         nodes: &[Node::Srv(2)],
         messages: BTreeMap::from([(Link::CoordSrv(2), 8)]),
     };
-    written.recorder.phase(Phase::Setup);
+    written.recorder.phase(Phase::Setup, None);
     written.recorder.node_ready(Node::Coord);
     written.recorder.fault_begin(fault());
     written.recorder.fault_end(fault(), true, None);
@@ -121,10 +121,10 @@ fn a_full_disk_is_told_once_and_kept_for_the_end() {
     let recorder = Recorder::new(full, RunClock::start()).unwrap();
     let failed = recorder.failed();
     assert_eq!(*failed.borrow(), None);
-    recorder.phase(Phase::Setup);
+    recorder.phase(Phase::Setup, None);
     assert_eq!(recorder.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
     assert!(failed.borrow().as_deref().unwrap().contains("No space"));
-    recorder.phase(Phase::Heal);
+    recorder.phase(Phase::Heal, None);
     assert_eq!(recorder.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
 }
 

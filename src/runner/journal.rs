@@ -47,8 +47,13 @@ impl Diary {
 
     /// The run enters a phase.
     pub(super) fn enter(&self, phase: Phase) {
+        self.enter_because(phase, None);
+    }
+
+    /// The run enters a phase before its time.
+    pub(super) fn enter_because(&self, phase: Phase, why: Option<&str>) {
         *lock(&self.phase) = phase;
-        self.recorder.phase(phase);
+        self.recorder.phase(phase, why);
     }
 
     pub(super) fn phase(&self) -> Phase {

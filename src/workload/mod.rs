@@ -61,6 +61,10 @@ pub struct Workload {
     /// The model that outcomes are judged by.
     #[serde(default = "default_model")]
     pub model: String,
+    /// Whether clients stop and faults are healed at the first operation that no order
+    /// explains; the run then goes through its other phases as ever.
+    #[serde(default = "default_stop")]
+    pub stop_on_violation: bool,
     /// What is checked.
     #[serde(default)]
     pub checks: Checks,
@@ -74,6 +78,10 @@ pub const DEFAULT_MODEL: &str = "bank:initial=100,guard=strict";
 
 fn default_model() -> String {
     DEFAULT_MODEL.into()
+}
+
+fn default_stop() -> bool {
+    true
 }
 
 /// One operation of a script.

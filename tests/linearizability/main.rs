@@ -1,9 +1,10 @@
 //! The checker against brute force, and the properties that must hold of it.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "benchmarks use the rest")]
 mod big;
 mod cores;
 mod mutate;
+mod online;
 mod oracle;
 mod sequential;
 mod small;

@@ -171,7 +171,7 @@ impl Decision<'_> {
         Violation {
             operation: number,
             concurrent: explain::concurrent(engine, number),
-            reasons: explain::reasons(engine, before, number, self.problem),
+            reasons: explain::reasons(engine, before, number, &self.problem.accounts),
             prefix,
             explained,
             required: self.problem.required(),

@@ -13,6 +13,7 @@ use super::pending::Pending;
 use super::perhaps::{Classes, Limits};
 use super::problem::{Effect, Event, Op};
 use super::quick::Quick;
+use super::settled::Settled;
 use crate::checker::bank::BankModel;
 
 /// How thorough a search is.
@@ -89,6 +90,7 @@ struct Saved {
 }
 
 /// The incremental search.
+#[derive(Clone)]
 pub struct Engine {
     model: BankModel,
     pub(super) policy: Policy,
@@ -152,6 +154,36 @@ impl Engine {
             Event::Return(number) => return self.returned(number),
         }
         Ok(Alive::Yes)
+    }
+
+    /// Makes room for more accounts, which hold the initial balance; not between
+    /// [`save`](Self::save) and [`restore`](Self::restore).
+    pub fn grow(&mut self, accounts: usize) {
+        if accounts <= self.layout.accounts {
+            return;
+        }
+        let (layout, initial) = (self.layout, self.model.initial);
+        self.frontier
+            .iter_mut()
+            .for_each(|config| config.key = layout.with_accounts(&config.key, accounts, initial));
+        self.layout.accounts = accounts;
+        self.pending.grow(accounts);
+        self.classes.grow(accounts);
+    }
+
+    /// Hands over, and forgets, the operations that come first in every order that
+    /// is left. `last`: nothing follows, so that one order may stand for all.
+    pub fn settle(&mut self, settled: &mut Settled, last: bool, take: &mut dyn FnMut(u32)) {
+        if last {
+            self.frontier.truncate(1);
+        }
+        let tips = self.frontier.iter_mut().map(|config| &mut config.trail).collect();
+        settled.take_off(&mut self.trail, tips, &self.pending, &self.classes, take);
+    }
+
+    /// Steps of orders that are held.
+    pub fn held_steps(&self) -> usize {
+        self.trail.len()
     }
 
     /// The explanations of everything that returned so far.

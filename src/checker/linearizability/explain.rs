@@ -2,7 +2,8 @@
 
 use super::config::Config;
 use super::engine::Engine;
-use super::problem::{Op, Problem};
+use super::online::Refuted;
+use super::problem::Op;
 use super::{Budget, Final, Outcome, Violation, check, closing};
 use crate::checker::bank::BankModel;
 use crate::checker::count;
@@ -52,6 +53,23 @@ pub fn in_words(history: &History, model: &BankModel, finals: &[Final], outcome:
     }
 }
 
+/// Words a refutation of a history that was not held: `history` has its last
+/// operations, from number `first` on.
+pub fn refuted_in_words(history: &History, first: u32, refuted: &mut Refuted) -> CheckResult {
+    let words = Words { history, model: &BankModel::default(), finals: &[] };
+    let phrase = |number: u32| {
+        let at = number.checked_sub(first).filter(|&at| (at as usize) < history.operations.len());
+        at.map(|at| words.operation(at))
+    };
+    let what = phrase(refuted.operation)
+        .unwrap_or_else(|| format!("the operation that ended at index {}", refuted.line.0));
+    let message = format!("no order explains {what}; the {} before it can be explained", refuted.explained);
+    let mut details = refuted.reasons(&history.accounts);
+    let open = refuted.concurrent.iter().take(10).filter_map(|&number| phrase(number));
+    details.extend(open.map(|operation| format!("open at that moment: {operation}")));
+    CheckResult::violation(CheckName::Linearizable, message).with_details(details)
+}
+
 /// Operations open when one returns, without itself.
 pub(super) fn concurrent(engine: &Engine, number: u32) -> Vec<u32> {
     let pending = engine.pending();
@@ -66,7 +84,7 @@ pub(super) fn reasons(
     engine: &mut Engine,
     before: &[Config],
     number: u32,
-    problem: &Problem<'_>,
+    accounts: &[String],
 ) -> Vec<String> {
     let states = engine.states_before(before, number, STATES);
     let layout = engine.layout();
@@ -74,7 +92,7 @@ pub(super) fn reasons(
     let Some(op) = pending.slot(number).map(|slot| pending.op(slot)) else { return Vec::new() };
     let reach = Reach {
         states: states.iter().map(|key| key[layout.balances()..layout.len() - 1].to_vec()).collect(),
-        problem,
+        accounts,
     };
     let mut reasons = Vec::new();
     if let Some(needs) = op.needs() {
@@ -99,14 +117,14 @@ fn impossible(op: &Op) -> String {
 
 struct Reach<'a> {
     states: Vec<Vec<u64>>,
-    problem: &'a Problem<'a>,
+    accounts: &'a [String],
 }
 
 impl Reach<'_> {
     /// Names an account that never holds what is needed, or says that the needed
     /// values never meet.
     fn why(&self, needs: &[(u32, i64)], purpose: &str) -> String {
-        let name = |account: u32| &self.problem.accounts[account as usize];
+        let name = |account: u32| &self.accounts[account as usize];
         for &(account, value) in needs {
             let values = self.values(account);
             if !values.contains(&value) {
@@ -137,10 +155,10 @@ fn list(values: &[i64]) -> String {
 }
 
 /// Words for operations of one history.
-struct Words<'a> {
-    history: &'a History,
-    model: &'a BankModel,
-    finals: &'a [Final],
+pub(super) struct Words<'a> {
+    pub history: &'a History,
+    pub model: &'a BankModel,
+    pub finals: &'a [Final],
 }
 
 impl Words<'_> {
@@ -153,7 +171,7 @@ impl Words<'_> {
     }
 
     /// One operation in one phrase.
-    fn operation(&self, number: u32) -> String {
+    pub fn operation(&self, number: u32) -> String {
         let Some(operation) = self.history.operations.get(number as usize) else {
             let file = self.finals.get(number as usize - self.history.operations.len());
             return format!("the final file of {}", file.map_or("?", |file| file.node.as_str()));

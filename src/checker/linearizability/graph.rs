@@ -18,7 +18,7 @@ use super::problem::Op;
 const NONE: u32 = u32::MAX;
 
 /// A value of an account, with the slots that have to do with it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Node {
     account: u32,
     value: i64,
@@ -31,7 +31,7 @@ struct Node {
 }
 
 /// What the graph holds of one open operation.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Member {
     /// Its number; `None` in a free slot.
     number: Option<u32>,
@@ -42,7 +42,7 @@ struct Member {
 }
 
 /// All open operations as a graph.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
     free: Vec<u32>,
@@ -67,7 +67,7 @@ pub struct Question<'a> {
 }
 
 /// Room for [`Graph::narrow`], and its answer.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Narrowed {
     /// Operations that may move next.
     pub ready: Vec<u32>,

@@ -46,6 +46,11 @@ impl Pending {
         }
     }
 
+    /// Makes room for more accounts.
+    pub fn grow(&mut self, accounts: usize) {
+        self.by_account.resize(accounts.max(self.by_account.len()), Vec::new());
+    }
+
     /// Opens an operation and returns its slot.
     pub fn insert(&mut self, op: Op) -> u32 {
         let slot = self.free.pop().unwrap_or(self.slots.len() as u32);

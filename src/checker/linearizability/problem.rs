@@ -178,7 +178,11 @@ impl<'a> Problem<'a> {
                 let next_return = returns.peek().map_or(u64::MAX, |(index, _)| *index);
                 match invokes.next_if(|(_, operation)| operation.invoke < next_return) {
                     Some((number, operation)) => {
-                        if let Some(event) = self.invocation(number, operation) {
+                        let closed = operation.outcome() == Outcome::Info && self.closed.contains(&number);
+                        if closed {
+                            continue;
+                        }
+                        if let Some(event) = invocation(number, operation, &self.model) {
                             return Some(event);
                         }
                     }
@@ -187,31 +191,29 @@ impl<'a> Problem<'a> {
             }
         })
     }
+}
 
-    fn invocation(&self, number: u32, operation: &Operation) -> Option<Event> {
-        match operation.outcome() {
-            Outcome::Ok => Some(Event::Invoke(self.required_op(number, operation))),
-            Outcome::Fail => None,
-            Outcome::Info if self.closed.contains(&number) => None,
-            Outcome::Info => Some(Event::Perhaps(number, effect(operation, &self.model)?)),
-        }
+/// What the invocation of an operation is to the engine; `None` if it can have no effect.
+pub fn invocation(number: u32, operation: &Operation, model: &BankModel) -> Option<Event> {
+    match operation.outcome() {
+        Outcome::Ok => Some(Event::Invoke(required_op(number, operation, model))),
+        Outcome::Fail => None,
+        Outcome::Info => Some(Event::Perhaps(number, effect(operation, model)?)),
     }
+}
 
-    fn required_op(&self, number: u32, operation: &Operation) -> Op {
-        let observed =
-            operation.completion.as_ref().map_or(&Observed::Nothing, |completion| &completion.observed);
-        match (&operation.call, observed) {
-            (&Call::Transfer { from, to, amount }, &Observed::Pair(seen)) => {
-                Op::transfer(number, [from.0, to.0], amount, seen, &self.model)
-            }
-            (&Call::Transfer { from, to, amount }, _) => {
-                Op::blind(number, [from.0, to.0], amount, &self.model)
-            }
-            (Call::Read, Observed::Balances(seen)) => {
-                Op::look(number, seen.iter().map(|&(account, balance)| (account.0, balance)).collect())
-            }
-            (Call::Read, _) => Op::look(number, Vec::new()),
+fn required_op(number: u32, operation: &Operation, model: &BankModel) -> Op {
+    let observed =
+        operation.completion.as_ref().map_or(&Observed::Nothing, |completion| &completion.observed);
+    match (&operation.call, observed) {
+        (&Call::Transfer { from, to, amount }, &Observed::Pair(seen)) => {
+            Op::transfer(number, [from.0, to.0], amount, seen, model)
         }
+        (&Call::Transfer { from, to, amount }, _) => Op::blind(number, [from.0, to.0], amount, model),
+        (Call::Read, Observed::Balances(seen)) => {
+            Op::look(number, seen.iter().map(|&(account, balance)| (account.0, balance)).collect())
+        }
+        (Call::Read, _) => Op::look(number, Vec::new()),
     }
 }
 
