@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use rsm_check::client::bank::Bank;
 use rsm_check::client::driver::{Budget, Client, Numbers, Pace};
 use rsm_check::clock::RunClock;
-use rsm_check::cluster::proxy::{Delay, Proxy, ProxyThread, Tap};
+use rsm_check::cluster::proxy::{Proxy, ProxyThread, Tap};
 use rsm_check::fault::Link;
+use rsm_check::fault::network::{Directions, Distribution, LinkFault};
 use rsm_check::op::Transfer;
 use rsm_check::recorder::Recorder;
 use rsm_check::recorder::wire::WireRecord;
@@ -237,10 +238,11 @@ fn a_request_that_reached_its_server_never_gets_evidence_however_it_ends() {
 #[test]
 fn a_request_that_is_delayed_beyond_its_deadline_is_still_delivered_and_gets_no_evidence() {
     let stage = Stage::open(answer);
-    let delay = Delay { mean: Duration::from_millis(150), jitter: Duration::ZERO, seed: 1 };
-    stage.proxy.set_delay(Some(delay));
+    let (latency_ns, jitter_ns) = (150_000_000, 0);
+    let delay = LinkFault::Delay { latency_ns, jitter_ns, distribution: Distribution::Uniform };
+    stage.proxy.apply(delay, Directions::Both, 11);
     stage.run(1, 1, Bank { deadline: Duration::from_millis(20), ..stage.bank() });
-    stage.proxy.set_delay(None);
+    stage.proxy.heal(Directions::Both).unwrap();
     let history = stage.history_until("a time-out", |history| history.len() == 2);
     assert_eq!(history[1]["error"], "timeout");
     let until = Instant::now() + CEILING;
@@ -249,7 +251,7 @@ fn a_request_that_is_delayed_beyond_its_deadline_is_still_delivered_and_gets_no_
         std::thread::yield_now();
     }
     assert_eq!(evidence(&stage.history()), BTreeSet::new());
-    assert!(stage.proxy.delay_report().held());
+    assert!(stage.proxy.tally(Directions::Both).shows(&delay));
 }
 
 #[test]
