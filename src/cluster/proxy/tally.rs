@@ -72,6 +72,7 @@ impl Tally {
             ("connections_reset", self.connections_reset),
             ("chunks_sliced", self.chunks_sliced),
             ("messages_duplicated", self.duplicated),
+            ("refusals_seen", self.refusing),
         ];
         all.into_iter().filter(|(_, count)| *count > 0).collect()
     }
