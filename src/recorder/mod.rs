@@ -22,8 +22,9 @@ use tokio::sync::watch;
 
 use crate::client::{Invocation, Journal};
 use crate::clock::RunClock;
-use crate::cluster::proxy::{Closed, Tap};
-use crate::fault::{FaultKind, Link, Node};
+use crate::cluster::proxy::{Closed, Tampered, Tap};
+use crate::fault::network::Directions;
+use crate::fault::{FaultKind, Link, Node, Observed};
 use crate::history::line::{Closes, Edge, FaultFields, Kind, Line, Part, Value, Writer, f};
 use crate::history::{Phase, Place};
 use crate::op::{Outcome, Reason, Transfer};
@@ -79,6 +80,10 @@ pub struct FaultLine<'a> {
     pub nodes: &'a [Node],
     /// Messages forwarded so far, per link.
     pub messages: BTreeMap<Link, u64>,
+    /// For a fault of links: which, and which way.
+    pub links: BTreeMap<Link, Directions>,
+    /// What it was seen to do, by count.
+    pub observed: Observed,
 }
 
 impl Recorder {
@@ -188,7 +193,14 @@ impl Recorder {
             f: fault.kind.name(),
             value: Value::Nodes(fault.nodes),
             error,
-            fault: Some(FaultFields { fault: fault.id, edge, held, place: &place }),
+            fault: Some(FaultFields {
+                fault: fault.id,
+                edge,
+                held,
+                links: &fault.links,
+                observed: &fault.observed,
+                place: &place,
+            }),
             ..line
         });
     }
@@ -226,11 +238,12 @@ impl Journal for Recorder {
         invocation: Invocation,
         local: Option<SocketAddrV4>,
         result: Result<[i64; 2], Reason>,
-    ) {
-        let outcome = result.as_ref().map_or_else(Reason::outcome, |_| Outcome::Ok);
-        let end = end_of(&result, local);
+    ) -> Outcome {
         let source = invocation.source;
         let mut order = self.order();
+        let result = if order.deliveries.tampered_with(source) { tampered(result) } else { result };
+        let outcome = result.as_ref().map_or_else(Reason::outcome, |_| Outcome::Ok);
+        let end = end_of(&result, local);
         let acknowledged = order.complete(self.shared.clock.now(), invocation, result, outcome);
         let harmless = order.deliveries.ended(source, end);
         order.evidence(self.shared.clock, harmless);
@@ -243,10 +256,17 @@ impl Journal for Recorder {
                 more
             });
         }
+        outcome
     }
 }
 
 impl Tap for Recorder {
+    fn tampered(&self, tampered: &Tampered) {
+        if tampered.link == Link::ClientsCoord {
+            self.order().deliveries.tampered(tampered.client);
+        }
+    }
+
     fn closed(&self, closed: &Closed) {
         if closed.link == Link::ClientsCoord {
             let mut order = self.order();
@@ -324,6 +344,15 @@ fn kind(outcome: Outcome) -> Kind {
         Outcome::Ok => Kind::Ok,
         Outcome::Fail => Kind::Fail,
         Outcome::Info => Kind::Info,
+    }
+}
+
+/// A reply that came on a connection which a fault has maimed is no reply, whether
+/// it can be read or not. What says that there was none stays as it is.
+fn tampered(result: Result<[i64; 2], Reason>) -> Result<[i64; 2], Reason> {
+    match result {
+        Ok(_) | Err(Reason::Refused(_) | Reason::Unparsable(_)) => Err(Reason::Tampered),
+        other => other,
     }
 }
 

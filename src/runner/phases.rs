@@ -26,7 +26,7 @@ use crate::cluster::{Cluster, Parts, nodes_of};
 use crate::fault::{Link, Node};
 use crate::history::Phase;
 use crate::nemesis::{Nemesis, Signals};
-use crate::op::Transfer;
+use crate::op::{Outcome, Transfer};
 use crate::plan::Operations;
 use crate::plan::rng::{Purpose, Rng};
 use crate::recorded::Rest;
@@ -273,9 +273,8 @@ impl Stage {
             let recorder = &self.diary.recorder;
             let invocation = recorder.invoke(self.numbers.next(), Transfer::request(from, to, 0));
             let exchange = self.bank.transfer(invocation.source, &invocation.transfer).await;
-            let answered = exchange.result.is_ok();
-            recorder.complete(invocation, exchange.local, exchange.result);
-            if answered || Instant::now() >= ceiling {
+            let outcome = recorder.complete(invocation, exchange.local, exchange.result);
+            if outcome == Outcome::Ok || Instant::now() >= ceiling {
                 return;
             }
             tokio::time::sleep(PROBE_PAUSE).await;
