@@ -3,6 +3,9 @@
 //! Closed enums, so that no misspelt fault silently does nothing. Plain data:
 //! must not know how a fault is carried out (`nemesis`) or when (`plan`).
 
+pub mod network;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -118,13 +121,66 @@ pub enum FaultKind {
     Kill,
     /// SIGSTOP to every process of the node, SIGCONT when the fault ends.
     Pause,
-    /// Every chunk on the node's link arrives later, in both directions.
+    /// Every chunk on the link arrives later.
     Delay,
+    /// The link carries no more than so many bytes a second.
+    Bandwidth,
+    /// Chunks arrive a few bytes at a time.
+    Slice,
+    /// A black hole: bytes are lost, and nobody is told.
+    Drop,
+    /// Bytes and connections wait until the fault is healed.
+    Hold,
+    /// Connections are ended by a FIN.
+    Cut,
+    /// Connections are reset.
+    Reset,
+    /// Each connection is cut after so many bytes.
+    Truncate,
+    /// Closes arrive later than the bytes before them.
+    SlowClose,
+    /// The kernel refuses new connections.
+    Refuse,
+    /// Messages to a replica arrive twice.
+    Duplicate,
+    /// Groups of nodes cannot reach each other.
+    Partition,
+    /// Links are held one by one and released one by one, in drawn orders.
+    Clog,
+}
+
+/// What a fault was seen to do, by count; names end with their unit where it is
+/// not a plain number. Of several places a `_us` is the greatest, others are sums.
+pub type Observed = BTreeMap<&'static str, u64>;
+
+/// What a kind of fault gets at. Faults of one family never meet at one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// The processes of a node.
+    Process,
+    /// A direction of a link.
+    Network,
 }
 
 impl FaultKind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 3] = [Self::Kill, Self::Pause, Self::Delay];
+    pub const ALL: [Self; 15] = [
+        Self::Kill,
+        Self::Pause,
+        Self::Delay,
+        Self::Bandwidth,
+        Self::Slice,
+        Self::Drop,
+        Self::Hold,
+        Self::Cut,
+        Self::Reset,
+        Self::Truncate,
+        Self::SlowClose,
+        Self::Refuse,
+        Self::Duplicate,
+        Self::Partition,
+        Self::Clog,
+    ];
 
     /// The word of the workload file, of the history and of reports.
     pub fn name(self) -> &'static str {
@@ -132,6 +188,18 @@ impl FaultKind {
             Self::Kill => "kill",
             Self::Pause => "pause",
             Self::Delay => "delay",
+            Self::Bandwidth => "bandwidth",
+            Self::Slice => "slice",
+            Self::Drop => "drop",
+            Self::Hold => "hold",
+            Self::Cut => "cut",
+            Self::Reset => "reset",
+            Self::Truncate => "truncate",
+            Self::SlowClose => "slow-close",
+            Self::Refuse => "refuse",
+            Self::Duplicate => "duplicate",
+            Self::Partition => "partition",
+            Self::Clog => "clog",
         }
     }
 
@@ -140,9 +208,29 @@ impl FaultKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
+    /// What it gets at.
+    pub fn family(self) -> Family {
+        match self {
+            Self::Kill | Self::Pause => Family::Process,
+            Self::Delay
+            | Self::Bandwidth
+            | Self::Slice
+            | Self::Drop
+            | Self::Hold
+            | Self::Cut
+            | Self::Reset
+            | Self::Truncate
+            | Self::SlowClose
+            | Self::Refuse
+            | Self::Duplicate
+            | Self::Partition
+            | Self::Clog => Family::Network,
+        }
+    }
+
     /// Whether the fault stops the node itself from working, rather than a link.
     pub fn hits_process(self) -> bool {
-        matches!(self, Self::Kill | Self::Pause)
+        self.family() == Family::Process
     }
 }
 

@@ -58,6 +58,9 @@ pub enum Reason {
     Timeout,
     /// Bytes came that are no reply of the protocol (quoted, shortened).
     Unparsable(String),
+    /// A fault of the harness lost bytes of this connection, or made up its end:
+    /// what came on it, however it reads, proves nothing.
+    Tampered,
     /// This side could not even open a socket (text of the error).
     Local(String),
 }
@@ -75,7 +78,9 @@ impl Reason {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::ConnectionRefused | Self::Refused(_) | Self::Local(_) => Outcome::Fail,
-            Self::NoReply | Self::Reset | Self::Timeout | Self::Unparsable(_) => Outcome::Info,
+            Self::NoReply | Self::Reset | Self::Timeout | Self::Unparsable(_) | Self::Tampered => {
+                Outcome::Info
+            }
         }
     }
 
@@ -88,6 +93,7 @@ impl Reason {
             Self::Reset => "connection reset".into(),
             Self::Timeout => "timeout".into(),
             Self::Unparsable(bytes) => format!("{UNPARSABLE}: {bytes}"),
+            Self::Tampered => "a fault lost part of this connection".into(),
             Self::Local(why) => format!("{LOCAL}: {why}"),
         }
     }
@@ -102,6 +108,7 @@ mod tests {
         assert_eq!(Reason::ConnectionRefused.outcome(), Outcome::Fail);
         assert_eq!(Reason::Refused("no majority".into()).outcome(), Outcome::Fail);
         assert_eq!(Reason::NoReply.outcome(), Outcome::Info);
+        assert_eq!(Reason::Tampered.outcome(), Outcome::Info);
         assert_eq!(Reason::Unparsable("x".into()).outcome(), Outcome::Info);
     }
 

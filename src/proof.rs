@@ -148,10 +148,14 @@ fn named(about: &About) -> String {
 /// A set of constraints of a history that no order meets.
 ///
 /// It is weaker than the history: every order that explains the history would meet
-/// all of it. An operation that is not listed asks for nothing: it only observes, or
-/// it is invoked after the last listed one has returned, or everything it did lies
-/// before [`cut`](Core::cut). An operation with an effect that may matter is always
-/// listed, at least as [`Demand::MayHaveHappened`].
+/// all of it. An operation that is not listed asks for nothing: it certainly did not
+/// happen, or it only observes, or it is invoked after the last one that must have
+/// taken place has returned, or it returned before [`cut`](Core::cut). An operation
+/// with an effect that may matter is always listed, at least as
+/// [`Demand::MayHaveHappened`].
+///
+/// Final files are read at a line of their own, one after the last line of an
+/// operation, and return one line later; a cut may lie there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Core {
     /// The part of the history it is about, as the model numbers parts; 0 for the bank.
@@ -160,7 +164,9 @@ pub struct Core {
     /// Lines of the history with a lesser `index` are replaced by [`start`](Core::start);
     /// 0: nothing is replaced, and `start` is empty.
     pub cut: u64,
-    /// Every way in which things can stand at the cut.
+    /// Every way in which things can stand at the cut: for each order of operations
+    /// invoked before it that respects real time, holds all that returned before it,
+    /// and in which each has the result that it told, be it after the cut.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub start: Vec<Start>,
     /// What is demanded, by number of operation, ascending.
@@ -175,7 +181,8 @@ pub struct Start {
     /// notation tells.
     pub state: Value,
     /// Operations invoked before the cut and not returned by then (or never) that
-    /// have taken effect, ascending. The other ones have not.
+    /// have taken effect, ascending. The other ones have not. What is demanded of
+    /// one of these is met. One that only observes and told nothing is never here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub happened: Vec<u32>,
 }

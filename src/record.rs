@@ -59,6 +59,9 @@ pub struct RunRecord {
     /// What sees to it that no process of a node outlives the harness.
     #[serde(default)]
     pub containment: String,
+    /// What the check that went on during the run saw; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub online: Option<OnlineCheck>,
     /// The phases that the run went through.
     #[serde(default)]
     pub phases: Vec<PhaseSpan>,
@@ -131,6 +134,35 @@ pub struct NodeCommand {
     pub node: Node,
     /// Program and arguments; placeholders such as `{data}` as they stand.
     pub words: Vec<String>,
+}
+
+/// What the linearizability check that went on during the run saw. It decides when
+/// the faulty phase may end, never the verdict.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OnlineCheck {
+    /// Operations that returned while it watched and could be explained.
+    pub explained: u64,
+    /// The first operation that no order explains; absent if it found none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub violation: Option<OnlineViolation>,
+    /// Whether the faulty phase was ended because of it.
+    pub stopped: bool,
+    /// The most lines of operations that it was behind the run.
+    pub most_behind: u64,
+    /// Why it watched no further; absent if it did or found a violation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gave_up: Option<String>,
+}
+
+/// A violation as seen during a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OnlineViolation {
+    /// `index` of the completion that nothing explains, in `history.jsonl`.
+    pub index: u64,
+    /// When that line was written, nanoseconds.
+    pub time: u64,
+    /// How much later the check had found it, in nanoseconds.
+    pub found_after: u64,
 }
 
 /// One phase of the run.
@@ -246,6 +278,7 @@ impl RunRecord {
             plan,
             commands: Vec::new(),
             containment: String::new(),
+            online: None,
             phases: Vec::new(),
             faults: Vec::new(),
             skipped_faults: Vec::new(),

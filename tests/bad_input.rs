@@ -111,3 +111,48 @@ fn usage_errors_exit_with_2() {
     bench.output(&["frobnicate"]).exits(2);
     bench.output(&["run", "x.json", "--expect", "success"]).exits(2).tells(&["accepted: pass"]);
 }
+
+/// What `check` says to lines of a bank's history on its standard input.
+#[track_caller]
+fn malformed(lines: &[&str], parts: &[&str]) {
+    let bench = Bench::new();
+    let path = bench.path("h.jsonl");
+    std::fs::write(&path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    bench.output(&["check", path.to_str().unwrap()]).exits(2).tells(parts);
+}
+
+#[test]
+fn every_kind_of_malformed_history_is_bad_input_with_line_and_reason() {
+    let invoke = r#"{"index":0,"time":5,"process":1,"type":"invoke","f":"transfer","value":{"from":"a","to":"b","amount":5}}"#;
+    let again = invoke.replace(r#""index":0"#, r#""index":1"#);
+    malformed(&[invoke, &again], &["line 2", "process 1"]);
+    let ok = again.replace("invoke", "ok");
+    let other = ok.replace(r#""process":1"#, r#""process":2"#);
+    malformed(&[invoke, &other], &["line 2", "process 2", "did not invoke"]);
+    malformed(&[invoke, &ok.replace(r#""time":5"#, r#""time":4"#)], &["line 2", "time"]);
+    malformed(&[&invoke.replace("transfer", "withdraw")], &["line 1", "`withdraw`", "transfer, read"]);
+    for balances in ["[95.5,105]", "[9223372036854775808,105]", "[\"95\",105]", "[95]", "95"] {
+        let told = ok.replace("\"amount\":5", &format!("\"amount\":5,\"balances\":{balances}"));
+        malformed(&[invoke, &told], &["line 2", "64-bit integers"]);
+    }
+}
+
+#[test]
+fn a_hundred_megabytes_on_one_line_are_refused_without_being_read() {
+    use std::io::Write;
+    use std::process::Stdio;
+    let bench = Bench::new();
+    let mut command = bench.command(&["check", "-", "--quiet"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let (begin, much) = (br#"{"index":0,"time":1,"process":1,"type":"#, vec![b'a'; 1 << 20]);
+    input.write_all(begin).unwrap();
+    let written = (0..100).take_while(|_| input.write_all(&much).is_ok()).count();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("line 1") && words.contains("longest line that is accepted"), "{words}");
+    assert!(written < 100, "all of it was read");
+}

@@ -15,11 +15,11 @@ fn check(args: &[&str], exit: i32) -> (String, String) {
 
 #[test]
 fn another_model_is_judged_for_linearizability_alone() {
-    let right = "tests/models/histories/ok/kv_keys_apart.jsonl";
+    let right = "tests/histories/ok/kv_keys_apart.jsonl";
     let (line, words) = check(&[right, "--model", "kv"], 0);
     assert!(line.starts_with("pass (not tested: replicas identical, not a bank; conserved"), "{line}");
     assert!(words.contains("4 operations (4 ok"), "{words}");
-    let wrong = "tests/models/histories/violation/kv_wrong_key.jsonl";
+    let wrong = "tests/histories/violation/kv_wrong_key.jsonl";
     let (line, words) = check(&[wrong, "--model", "kv"], 1);
     assert!(line.starts_with("violation: linearizable: no order explains #2 read of 1"), "{line}");
     assert!(words.contains("none of the states that orders give: null"), "{words}");
@@ -29,7 +29,7 @@ fn another_model_is_judged_for_linearizability_alone() {
 
 #[test]
 fn options_are_taken_or_refused_with_what_is_accepted() {
-    let history = "tests/models/histories/ok/register_initial_null.jsonl";
+    let history = "tests/histories/ok/register_initial_null.jsonl";
     check(&[history, "--model", "register:initial=null"], 0);
     let (line, _) = check(&[history, "--model", "register:initial=7"], 1);
     assert!(line.contains("read of null"), "{line}");

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use rsm_check::client::bank::Bank;
 use rsm_check::client::driver::{Budget, Client, Numbers, Pace};
 use rsm_check::clock::RunClock;
-use rsm_check::cluster::proxy::{Delay, Proxy, ProxyThread, Tap};
+use rsm_check::cluster::proxy::{Proxy, ProxyThread, Tap};
 use rsm_check::fault::Link;
+use rsm_check::fault::network::{Directions, Distribution, LinkFault};
 use rsm_check::op::Transfer;
 use rsm_check::recorder::Recorder;
 use rsm_check::recorder::wire::WireRecord;
@@ -237,10 +238,11 @@ fn a_request_that_reached_its_server_never_gets_evidence_however_it_ends() {
 #[test]
 fn a_request_that_is_delayed_beyond_its_deadline_is_still_delivered_and_gets_no_evidence() {
     let stage = Stage::open(answer);
-    let delay = Delay { mean: Duration::from_millis(150), jitter: Duration::ZERO, seed: 1 };
-    stage.proxy.set_delay(Some(delay));
+    let (latency_ns, jitter_ns) = (150_000_000, 0);
+    let delay = LinkFault::Delay { latency_ns, jitter_ns, distribution: Distribution::Uniform };
+    stage.proxy.apply(delay, Directions::Both, 11);
     stage.run(1, 1, Bank { deadline: Duration::from_millis(20), ..stage.bank() });
-    stage.proxy.set_delay(None);
+    stage.proxy.heal(Directions::Both).unwrap();
     let history = stage.history_until("a time-out", |history| history.len() == 2);
     assert_eq!(history[1]["error"], "timeout");
     let until = Instant::now() + CEILING;
@@ -249,7 +251,7 @@ fn a_request_that_is_delayed_beyond_its_deadline_is_still_delivered_and_gets_no_
         std::thread::yield_now();
     }
     assert_eq!(evidence(&stage.history()), BTreeSet::new());
-    assert!(stage.proxy.delay_report().held());
+    assert!(stage.proxy.tally(Directions::Both).shows(&delay));
 }
 
 #[test]
@@ -382,5 +384,99 @@ fn evidence_never_contradicts_what_the_server_received_while_targets_come_and_go
     for line in history.iter().filter(|line| line["type"] == "invoke") {
         let [index, amount] = [&line["index"], &line["value"]["amount"]].map(|value| value.as_i64().unwrap());
         assert!(!(proven.contains(&(index as u64)) && received.contains(&amount)), "false evidence: {line}");
+    }
+}
+
+/// Everything that a link can suffer and that a client may notice.
+const FAULTS: [LinkFault; 11] = [
+    LinkFault::Drop,
+    LinkFault::Hold,
+    LinkFault::Cut,
+    LinkFault::Reset,
+    LinkFault::Truncate { bytes: 4 },
+    LinkFault::Truncate { bytes: 9 },
+    LinkFault::Slice { bytes: 3, gap_ns: 1_000_000 },
+    LinkFault::Bandwidth { bytes_per_second: 3000 },
+    LinkFault::Delay { latency_ns: 9_000_000, jitter_ns: 9_000_000, distribution: Distribution::Pareto },
+    LinkFault::SlowClose { latency_ns: 20_000_000 },
+    LinkFault::Refuse { drop_established: true },
+];
+
+#[test]
+fn under_network_faults_no_reply_is_garbled_no_request_made_up_and_no_evidence_wrong() {
+    static AMOUNT: AtomicI64 = AtomicI64::new(100_000);
+    static RECEIVED: Mutex<BTreeSet<i64>> = Mutex::new(BTreeSet::new());
+    /// A right server: a message ends with its line or with the stream. Its reply
+    /// ends with the stream alone, and its every beginning reads as a reply too.
+    fn right(mut stream: TcpStream) {
+        let (mut request, mut byte) = (Vec::new(), [0]);
+        while !request.ends_with(b"\n") {
+            match stream.read(&mut byte) {
+                Ok(0) => break,
+                Ok(_) => request.push(byte[0]),
+                Err(_) => return,
+            }
+        }
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let ["a", "b", amount] = words[..] else { return };
+        let amount: i64 = amount.parse().unwrap();
+        RECEIVED.lock().unwrap().insert(amount);
+        let _ = stream.write_all(format!("7 {amount}").as_bytes());
+    }
+    let is_tampered =
+        |line: &Value| line["error"].as_str().is_some_and(|error| error.contains("a fault lost"));
+    let mut stage = Stage::open(right);
+    stage.amount = || AMOUNT.fetch_add(1, Ordering::Relaxed);
+    let (stop, stopped) = watch::channel(false);
+    let bank = Bank { deadline: Duration::from_millis(60), ..stage.bank() };
+    std::thread::scope(|scope| {
+        let clients = scope.spawn(|| stage.run_until(stopped, 16, u64::MAX, bank, None));
+        let ended = || {
+            let progress = stage.recorder.progress();
+            (progress.ok, progress.ok + progress.fail + progress.info)
+        };
+        let until = |what: &str, enough: &dyn Fn((u64, u64)) -> bool| {
+            let ceiling = Instant::now() + CEILING;
+            while !enough(ended()) {
+                assert!(Instant::now() < ceiling, "in vain: {what}");
+                std::thread::yield_now();
+            }
+        };
+        for (seed, fault) in FAULTS.into_iter().enumerate() {
+            for directions in [Directions::ToServer, Directions::ToClient, Directions::Both] {
+                let before = ended();
+                stage.proxy.apply(fault, directions, seed as u64);
+                until("operations under the fault", &|now| now.1 >= before.1 + 12);
+                if (fault, directions) == (LinkFault::Truncate { bytes: 4 }, Directions::ToClient) {
+                    stage.history_until("a reply is cut short", |history| history.iter().any(is_tampered));
+                }
+                stage.proxy.heal(Directions::Both).unwrap();
+                let before = ended();
+                until("service after the heal", &|now| now.0 >= before.0 + 12);
+            }
+        }
+        stop.send_replace(true);
+        clients.join().unwrap();
+    });
+    let Stage { folder, recorder, proxy, _thread: thread, .. } = stage;
+    thread.handle().block_on(proxy.close());
+    recorder.finish().unwrap();
+    let history = lines(folder.path().join("history.jsonl"));
+    let (proven, received) = (evidence(&history), RECEIVED.lock().unwrap());
+    assert!(proven.len() >= 10, "too little evidence to mean anything: {}", proven.len());
+    assert!(
+        received.iter().all(|amount| *amount >= 100_000),
+        "a request was made up: {:?}",
+        received.first()
+    );
+    for line in &history {
+        let amount = line["value"]["amount"].as_i64();
+        if line["type"] == "ok" {
+            assert_eq!(line["value"]["balances"], serde_json::json!([7, amount]), "a garbled reply is ok");
+        }
+        if line["type"] == "invoke" && proven.contains(&line["index"].as_u64().unwrap()) {
+            assert!(!received.contains(&amount.unwrap()), "{line} was received");
+        }
     }
 }

@@ -8,8 +8,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use rsm_check::clock::RunClock;
-use rsm_check::cluster::proxy::{Closed, Delay, Direction, Message, Proxy, ProxyThread, Tap};
+use rsm_check::cluster::proxy::{Closed, Direction, Message, Proxy, ProxyThread, Tap};
 use rsm_check::fault::Link;
+use rsm_check::fault::network::{Directions, Distribution, LinkFault};
 
 const CEILING: Duration = Duration::from_secs(20);
 
@@ -99,6 +100,11 @@ fn read_all(stream: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
     let mut bytes = Vec::new();
     let end = stream.read_to_end(&mut bytes).err().map(|error| error.kind());
     (bytes, end)
+}
+
+fn delay(latency_ms: u64, jitter_ms: u64) -> LinkFault {
+    let (latency_ns, jitter_ns) = (latency_ms * 1_000_000, jitter_ms * 1_000_000);
+    LinkFault::Delay { latency_ns, jitter_ns, distribution: Distribution::Uniform }
 }
 
 #[test]
@@ -225,13 +231,13 @@ fn a_connection_is_reset_when_the_target_has_died_since() {
 fn a_delay_holds_back_both_directions_in_order_and_its_healing_loses_nothing() {
     let stage = Stage::open();
     let (mut client, mut server) = stage.pair();
-    let delay = Delay { mean: Duration::from_millis(80), jitter: Duration::from_millis(60), seed: 11 };
-    stage.proxy.set_delay(Some(delay));
+    let delay = delay(80, 60);
+    stage.proxy.apply(delay, Directions::Both, 11);
     let mut sent = Vec::new();
     for number in 0..2000u32 {
         if number == 1000 {
-            wait_until("a chunk is held back", || stage.proxy.delay_report().waiting > 0);
-            stage.proxy.set_delay(None);
+            wait_until("a chunk is held back", || stage.proxy.tally(Directions::Both).waiting > 0);
+            stage.proxy.heal(Directions::Both).unwrap();
         }
         sent.extend(number.to_be_bytes());
         client.write_all(&number.to_be_bytes()).unwrap();
@@ -240,30 +246,31 @@ fn a_delay_holds_back_both_directions_in_order_and_its_healing_loses_nothing() {
     let (got, end) = read_all(&mut server);
     assert_eq!(end, None);
     assert!(got == sent, "bytes were lost or changed places");
-    assert!(stage.proxy.delay_report().held());
+    assert!(stage.proxy.tally(Directions::Both).shows(&delay));
 
-    stage.proxy.set_delay(Some(delay));
+    stage.proxy.clear_tally(Directions::Both);
+    stage.proxy.apply(delay, Directions::Both, 11);
     let began = Instant::now();
     server.write_all(b"back").unwrap();
     drop(server);
     assert_eq!(read_all(&mut client), (b"back".to_vec(), None));
     assert!(began.elapsed() >= Duration::from_millis(20));
     stage.ear.end_of(client.local_addr().unwrap());
-    let report = stage.proxy.delay_report();
+    let report = stage.proxy.tally(Directions::Both);
     assert!(report.delayed >= 2 && report.waiting == 0, "{report:?}");
-    assert!(report.mean >= Duration::from_millis(20), "{report:?}");
+    assert!(report.mean() >= Duration::from_millis(20), "{report:?}");
 }
 
 #[test]
 fn what_a_long_delay_held_back_goes_on_when_it_is_healed() {
     let stage = Stage::open();
     let (mut client, mut server) = stage.pair();
-    let delay = Delay { mean: Duration::from_secs(600), jitter: Duration::ZERO, seed: 1 };
-    stage.proxy.set_delay(Some(delay));
+    let delay = delay(600_000, 0);
+    stage.proxy.apply(delay, Directions::Both, 11);
     client.write_all(b"held back").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
-    wait_until("bytes and FIN are held back", || stage.proxy.delay_report().waiting == 2);
-    stage.proxy.set_delay(None);
+    wait_until("bytes and FIN are held back", || stage.proxy.tally(Directions::Both).waiting == 2);
+    stage.proxy.heal(Directions::Both).unwrap();
     assert_eq!(read_all(&mut server), (b"held back".to_vec(), None));
 }
 
@@ -271,8 +278,8 @@ fn what_a_long_delay_held_back_goes_on_when_it_is_healed() {
 fn a_delay_keeps_the_bandwidth() {
     let stage = Stage::open();
     let (mut client, mut server) = stage.pair();
-    let delay = Delay { mean: Duration::from_millis(50), jitter: Duration::ZERO, seed: 1 };
-    stage.proxy.set_delay(Some(delay));
+    let delay = delay(50, 0);
+    stage.proxy.apply(delay, Directions::Both, 11);
     let began = Instant::now();
     let writer = std::thread::spawn(move || {
         for _ in 0..400 {
@@ -386,8 +393,10 @@ fn streams_in_both_directions_arrive_whole_while_delays_come_and_go() {
     let mut seed = 0;
     while !sides.iter().all(|(_, _, thread)| thread.is_finished()) {
         seed += 1;
-        let delay = Delay { mean: Duration::from_millis(seed % 4), jitter: Duration::from_millis(2), seed };
-        stage.proxy.set_delay((seed % 3 > 0).then_some(delay));
+        match seed % 3 {
+            0 => stage.proxy.heal(Directions::Both).unwrap(),
+            _ => stage.proxy.apply(delay(seed % 4, 2), Directions::Both, seed),
+        }
         // Paced by the traffic itself: a few messages under each setting.
         let enough = stage.proxy.messages() + 20;
         wait_until("traffic", || {

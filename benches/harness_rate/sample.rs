@@ -11,7 +11,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 use rsm_check::client::{Invocation, Journal};
 use rsm_check::clock::RunClock;
-use rsm_check::op::{Reason, Transfer};
+use rsm_check::op::{Outcome, Reason, Transfer};
 use rsm_check::recorder::Recorder;
 
 /// Measures the same way whether something records or not.
@@ -68,7 +68,7 @@ impl Journal for Measured {
         invocation: Invocation,
         local: Option<SocketAddrV4>,
         result: Result<[i64; 2], Reason>,
-    ) {
+    ) -> Outcome {
         let latency = (self.clock.now() - invocation.index) / 1000;
         match &result {
             Ok(_) => self.microseconds.lock().expect("no holder panics").push(latency as u32),
@@ -77,8 +77,9 @@ impl Journal for Measured {
                 *self.last_error.lock().expect("no holder panics") = Some(reason.clone());
             }
         }
-        if let Some(recorder) = &self.inner {
-            recorder.complete(invocation, local, result);
+        match &self.inner {
+            Some(recorder) => recorder.complete(invocation, local, result),
+            None => result.as_ref().map_or_else(Reason::outcome, |_| Outcome::Ok),
         }
     }
 }

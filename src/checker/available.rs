@@ -11,7 +11,9 @@
 //!   greatest latency that the workload's rules allow fits into both the clients'
 //!   deadline and the window: a request crosses two links there and back, and a
 //!   careful protocol may need a second round. A longer one hinders the node at
-//!   the far end of its link;
+//!   the far end of its link. Under any other network fault, and for
+//!   [`RECOVERY`] after its end, nothing is demanded: connections that it took stay
+//!   dead until somebody's time-out, and those of one link are not those of another;
 //! - the majority is the same throughout a window. Replicas that take turns in
 //!   failing leave a majority up at every instant and yet allow no progress;
 //! - the clock of a window starts when a client invokes something within it.
@@ -29,9 +31,9 @@
 
 use std::time::Duration;
 
-use super::node_life::{Interval, hindered_by, phase_begin, seconds, up_at};
+use super::node_life::{Interval, hindered_by, merged, phase_begin, seconds, up_at};
 use super::{count, list};
-use crate::fault::{FaultKind, Node};
+use crate::fault::{Family, FaultKind, Node};
 use crate::history::{FaultSpan, History, Operation, Phase};
 use crate::op::{LOCAL, Outcome};
 use crate::recorded::Recorded;
@@ -39,6 +41,10 @@ use crate::verdict::{CheckName, CheckResult};
 
 /// How often a delay is paid for one request, at most, by a system that is right.
 pub const CROSSINGS: u32 = 8;
+
+/// So long after a network fault its connections may still be waited for, in
+/// nanoseconds: three seconds of patience of a slow link and as much for a new start.
+pub const RECOVERY: u64 = 6_000_000_000;
 
 /// Looks for windows without service, and for the probe after the heal.
 pub fn check(recorded: &Recorded) -> CheckResult {
@@ -96,13 +102,27 @@ fn stretches(recorded: &Recorded, bounds: Interval) -> Vec<Stretch> {
     let counts: fn(&FaultSpan) -> bool = if bearable(recorded) { not_delay } else { |_| true };
     let of = |node: Node| (node, hindered_by(&recorded.history, node, counts));
     let lives: Vec<_> = replicas.into_iter().map(of).collect();
-    let (_, coord) = of(Node::Coord);
+    let (_, mut coord) = of(Node::Coord);
+    coord.extend(recovering(&recorded.history, counts));
+    coord.sort_unstable();
+    let coord = merged(coord);
     let ends = lives.iter().map(|(_, spans)| spans).chain([&coord]).flatten().map(|span| span.end);
     let mut begins: Vec<u64> = ends.filter(|&end| end > bounds.begin && end < bounds.end).collect();
     begins.push(bounds.begin);
     begins.sort_unstable();
     begins.dedup();
     begins.into_iter().filter_map(|begin| stretch_from(begin, bounds.end, &lives, &coord)).collect()
+}
+
+/// Network faults and the time after them.
+fn recovering(history: &History, counts: fn(&FaultSpan) -> bool) -> impl Iterator<Item = Interval> {
+    let faults = history.faults.iter();
+    let network = faults
+        .filter(move |fault| fault.kind.family() == Family::Network && not_delay(fault) && counts(fault));
+    network.map(|fault| Interval {
+        begin: fault.begin,
+        end: fault.end.map_or(u64::MAX, |end| end.saturating_add(RECOVERY)),
+    })
 }
 
 fn not_delay(fault: &FaultSpan) -> bool {
@@ -115,8 +135,7 @@ fn bearable(recorded: &Recorded) -> bool {
     let least = workload.clients.deadline.0.min(workload.checks.available_window.0);
     let mut delays = workload.nemesis.iter().filter(|rule| rule.fault == FaultKind::Delay);
     delays.all(|rule| {
-        let worst =
-            rule.latency.map_or(least, |span| span.0) + rule.jitter.map_or(Duration::ZERO, |span| span.0);
+        let worst: Duration = rule.longest_delay().unwrap_or(least);
         worst.saturating_mul(CROSSINGS) <= least
     })
 }
@@ -358,6 +377,18 @@ mod tests {
         };
         assert_eq!(of("250ms"), Some(Verdict::Violation), "eight times fit into the deadline of 2 s");
         assert_eq!(of("251ms"), Some(Verdict::Pass));
+    }
+
+    #[test]
+    fn nothing_is_demanded_under_a_network_fault_nor_until_its_connections_can_be_replaced() {
+        let cut_off = |end: u64, kind| {
+            let build = served(begin(), 1..4).fault(4 * S, Some(end * S), kind, &[Node::Srv(2)]);
+            check(&healed(served(refused(build, 4..17), 17..20)).recorded(PLAIN, &[])).verdict
+        };
+        assert_eq!(cut_off(7, FaultKind::Drop), Some(Verdict::Pass), "13 s to 17 s are no window");
+        assert_eq!(cut_off(7, FaultKind::Partition), Some(Verdict::Pass));
+        assert_eq!(cut_off(5, FaultKind::Drop), Some(Verdict::Violation), "11 s to 17 s are one");
+        assert_eq!(cut_off(7, FaultKind::Pause), Some(Verdict::Violation), "the others ran");
     }
 
     #[test]

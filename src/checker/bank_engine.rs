@@ -5,12 +5,12 @@
 //! cannot be a last read: it is left out here and named, and `conserved` and
 //! `replicas identical` convict it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::bank::BankModel;
 use super::judgement::{Explained, Linearized, Linearizer};
 use super::linearizability::{Budget, Final, Outcome, check, in_words};
-use super::{count, cycle, final_files, list};
+use super::{core, count, cycle, diagnosis, final_files, list};
 use crate::fault::Node;
 use crate::history::data_file::{DataFile, parse_data_file};
 use crate::proof::{Claim, Orders};
@@ -50,15 +50,25 @@ impl Linearizer for BankEngine {
             let result = CheckResult::skipped(CheckName::Linearizable, "nothing was recorded");
             return Linearized::without_order(result);
         }
+        let started = Instant::now();
         let outcome = check(&recorded.history, &model, &finals, &self.budget);
         let mut result =
             in_words(&recorded.history, &model, &finals, &outcome).with_details(left_out(&unfit));
-        if matches!(outcome, Outcome::Violation(_)) {
-            // A proof in words says more than the place where the search ended.
-            let proof = cycle::explain(&recorded.history, &model, &finals).unwrap_or_default();
-            result.details.splice(0..0, proof);
+        let mut found = None;
+        if let Outcome::Violation(violation) = &outcome {
+            let left = self.budget.time.saturating_sub(started.elapsed()).min(FOR_A_SENTENCE);
+            let budget = Budget { time: left, ..self.budget };
+            found = core::find(&recorded.history, &model, &finals, violation, &budget);
+            // A proof in words says more than the place where the search ended: the cycle
+            // first, then the reasons, then the core.
+            let cycle = cycle::explain(&recorded.history, &model, &finals);
+            let reasons = violation.reasons.len().min(result.details.len());
+            result.details.splice(reasons..reasons, of_core(found.as_ref(), cycle.is_none()));
+            result.details.splice(0..0, cycle.unwrap_or_default());
+            let judged_files = !finals.is_empty();
+            result.details.extend(diagnosis::explain(&recorded.history, &model, judged_files, &self.budget));
         }
-        let claim = claim(&result, &outcome);
+        let claim = claim(&result, &outcome, found);
         Linearized { result, order: order(recorded, outcome), claim }
     }
 
@@ -72,6 +82,12 @@ impl Linearizer for BankEngine {
             found => Explained::Yes(order(recorded, found)),
         }
     }
+}
+
+/// What the core demands and, where no cycle says it shorter, its proof.
+fn of_core(core: Option<&core::Explanation>, with_proof: bool) -> Vec<String> {
+    let lines = core.map(|core| core.demands.iter().chain(core.proof.iter().filter(|_| with_proof)));
+    lines.into_iter().flatten().cloned().collect()
 }
 
 /// The final files that count as last reads, in the order of replicas, and the
@@ -97,8 +113,9 @@ fn left_out(unfit: &[Node]) -> Option<String> {
 }
 
 /// What can be verified of a verdict; a pass that proves nothing claims nothing.
-fn claim(result: &CheckResult, outcome: &Outcome) -> Option<Claim> {
+fn claim(result: &CheckResult, outcome: &Outcome, found: Option<core::Explanation>) -> Option<Claim> {
     match outcome {
+        Outcome::Violation(_) => found.map(|found| Claim::Core(found.core)),
         Outcome::Linearizable { witness } if result.verdict == Some(Verdict::Pass) => {
             Some(Claim::Witness(Orders(vec![witness.clone()])))
         }

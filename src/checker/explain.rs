@@ -117,7 +117,8 @@ fn agrees(
     same(&left) || history.operations.iter().filter(unknown).take(64).any(with_one_more)
 }
 
-fn acknowledged_order(history: &History) -> Vec<usize> {
+/// Positions of operations that ended `ok`, in the order of their replies.
+pub(super) fn acknowledged_order(history: &History) -> Vec<usize> {
     let operations = history.operations.iter().enumerate();
     let mut ended: Vec<(u64, usize)> = operations
         .filter(|(_, operation)| operation.outcome() == Outcome::Ok)

@@ -110,9 +110,14 @@ pub fn judge(recorded: &Recorded, engine: &dyn Linearizer) -> Judgement {
 /// A judgement that rests on linearizability alone: of a history whose operations
 /// are not the bank's, and of which nothing else is known.
 pub fn judge_alone(linearizable: CheckResult, notes: Vec<String>) -> Judgement {
+    judge_one(linearizable, notes, "not a bank")
+}
+
+/// The same of a bank; `why` no other check was made.
+pub fn judge_one(linearizable: CheckResult, notes: Vec<String>, why: &str) -> Judgement {
     let checks = CheckName::ALL.map(|name| match name {
         CheckName::Linearizable => linearizable.clone(),
-        other => CheckResult::skipped(other, "not a bank"),
+        other => CheckResult::skipped(other, why),
     });
     let checks = Vec::from(checks);
     let (verdict, not_tested) = (merge(&checks), skipped(&checks));

@@ -9,7 +9,10 @@ pub mod available;
 pub mod bank;
 mod bank_engine;
 pub mod conserved;
+pub mod core;
 pub mod cycle;
+pub mod diagnosis;
+mod divergence;
 pub mod evidence;
 pub mod exits;
 mod explain;
@@ -20,6 +23,7 @@ pub mod node_life;
 pub mod overdraft;
 pub mod protocol;
 pub mod refused_share;
+pub mod replay;
 pub mod replicas;
 #[cfg(test)]
 mod replicas_tests;
@@ -28,7 +32,7 @@ pub mod testing;
 pub mod verify;
 
 pub use bank_engine::{BankEngine, last_reads};
-pub use judgement::{Explained, Judgement, Linearized, Linearizer, judge, judge_alone};
+pub use judgement::{Explained, Judgement, Linearized, Linearizer, judge, judge_alone, judge_one};
 
 use crate::fault::Node;
 use crate::history::Phase;

@@ -64,7 +64,8 @@ pub fn hindered_by(history: &History, node: Node, counts: impl Fn(&FaultSpan) ->
     merged(spans)
 }
 
-fn merged(sorted: Vec<Interval>) -> Vec<Interval> {
+/// Overlapping intervals as one.
+pub fn merged(sorted: Vec<Interval>) -> Vec<Interval> {
     let mut merged: Vec<Interval> = Vec::with_capacity(sorted.len());
     for span in sorted {
         match merged.last_mut() {

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::bank::BankModel;
+use super::divergence::{self, Question};
 use super::explain::{Restart, forced_balances, last_restart, only_since, restarted};
 use super::judgement::{Explained, Linearizer};
 use super::{FinalFiles, count, final_files, list, quote};
@@ -105,12 +106,14 @@ fn differing(recorded: &Recorded, engine: &dyn Linearizer, groups: Vec<Group>, o
         return CheckResult::undecided(NAME, "the files differ, and no group of them could be named");
     };
     let headline = headline(recorded, &sides, odd);
-    let mut details = about(recorded, &sides, odd);
+    let mut details = divergence(recorded, &sides, odd);
+    details.extend(about(recorded, &sides, odd));
     details.retain(|detail| !detail.strip_prefix(DURING).is_some_and(|life| headline.contains(life)));
     details.extend(others.iter().flat_map(|other| {
         let title = format!("{}: {}", list(&other.nodes), difference(&sides.reference, other));
         std::iter::once(title)
             .chain(since_restart(recorded, &sides, other))
+            .chain(divergence(recorded, &sides, other))
             .chain(about(recorded, &sides, other))
     }));
     let reference = list(&sides.reference.nodes);
@@ -230,6 +233,20 @@ fn since_restart(recorded: &Recorded, sides: &Sides, group: &Group) -> Option<St
     };
     let who = if restarts.len() == 1 { "it" } else { "each of them" };
     Some(format!("{who} {what}; {}", lives.join("; ")))
+}
+
+/// Which transfers the odd replicas lack, have twice or have in another order.
+fn divergence(recorded: &Recorded, sides: &Sides, group: &Group) -> Vec<String> {
+    let (Ok(reference), Ok(odd)) = (&sides.reference.parsed, &group.parsed) else { return Vec::new() };
+    let Ok(bank) = recorded.workload.model.parse::<BankModel>() else { return Vec::new() };
+    divergence::explain(&Question {
+        history: &recorded.history,
+        bank,
+        nodes: &group.nodes,
+        odd,
+        reference: (reference, list(&sides.reference.nodes)),
+        order: sides.order.as_deref(),
+    })
 }
 
 /// Reference against another, in words.

@@ -76,8 +76,67 @@ fn a_last_reply_that_is_beyond_doubt_convicts_without_the_engine() {
     let recorded = told.recorded(PLAIN, &[Some(GOOD), Some("# t\na 90\nb 110\n"), Some(GOOD)]);
     let said = "srv-2 differs from srv-1 and srv-3: 2 accounts differ";
     let details = judged(&recorded, Knows(""), Some(Verdict::Violation), said);
-    assert!(details[3].contains("account `a` was told 95 (line 3)"), "{details:#?}");
-    assert!(details[3].ends_with("the file of srv-2 holds 90"), "{details:#?}");
+    assert_eq!(
+        details[0],
+        "srv-2's file has #0 a->b 5 twice (in the order of acknowledgements, which gives the file of srv-1 and srv-3)"
+    );
+    assert!(details[4].contains("account `a` was told 95 (line 3)"), "{details:#?}");
+    assert!(details[4].ends_with("the file of srv-2 holds 90"), "{details:#?}");
+}
+
+/// Six transfers, each acknowledged before the next begins, one a second.
+fn six() -> Build {
+    let words = [("a", "b", 5), ("b", "c", 7), ("c", "a", 2), ("a", "b", 5), ("c", "b", 9), ("b", "a", 1)];
+    let balances = [[95, 105], [98, 107], [105, 97], [92, 103], [96, 112], [111, 93]];
+    let numbered = (1..).zip(words.into_iter().zip(balances));
+    numbered.fold(Build::new(), |build, (second, (words, balances))| {
+        build.ok((second * S, second * S + S / 2), words, balances)
+    })
+}
+
+/// What the six leave.
+const SIX: &str = "# Sun, 22 Nov 2026 11:58:40 +0000\na 93\nb 111\nc 96\n";
+
+#[track_caller]
+fn first_detail(build: Build, odd: &str, told: &str) {
+    let recorded = build.recorded(PLAIN, &[Some(SIX), Some(odd), Some(SIX)]);
+    let details = check(&recorded, &Knows("")).details;
+    let basis = " (in the order of acknowledgements, which gives the file of srv-1 and srv-3)";
+    assert_eq!(details[0], format!("{told}{basis}"), "{details:#?}");
+}
+
+#[test]
+fn transfers_that_a_replica_lacks_are_named_with_what_happened_meanwhile() {
+    let kill = |build: Build| build.fault(2 * S, Some(3 * S), FaultKind::Kill, &[Node::Srv(2)]);
+    let window = "# Sun, 22 Nov 2026 11:58:40 +0000\na 91\nb 118\nc 91\n";
+    let told = "srv-2's file lacks 2 transfers in a row, #2 b->c 7 to #4 c->a 2, all acknowledged";
+    first_detail(six(), window, told);
+    first_detail(kill(six()), window, &format!("{told}, during the kill of srv-2"));
+    let equal = "# Sun, 22 Nov 2026 11:58:40 +0000\na 98\nb 106\nc 96\n";
+    let told = "srv-2's file lacks #0 a->b 5 (one of 2 equal ones), acknowledged";
+    first_detail(six(), equal, told);
+    let stopped = "# Sun, 22 Nov 2026 11:58:37 +0000\na 92\nb 103\nc 105\n";
+    let told = "srv-2's file lacks the last 2 transfers, #8 c->b 9 to #10 b->a 1, all acknowledged";
+    first_detail(six(), stopped, told);
+}
+
+#[test]
+fn the_first_line_of_a_file_tells_when_its_latest_request_came() {
+    let stopped = "# Sun, 22 Nov 2026 11:58:37 +0000\na 92\nb 103\nc 105\n";
+    let recorded = six().recorded(PLAIN, &[Some(SIX), Some(stopped), Some(SIX)]);
+    let details = check(&recorded, &Knows("")).details;
+    let said =
+        "by the first line of srv-2's file, its latest request came 3 s earlier than that of srv-1 and srv-3";
+    assert_eq!(details[1], said);
+}
+
+#[test]
+fn a_file_that_no_simple_change_gives_says_so() {
+    let made = "# Sun, 22 Nov 2026 11:58:40 +0000\na 93\nb 111\nc 97\n";
+    let recorded = six().recorded(PLAIN, &[Some(SIX), Some(made), Some(SIX)]);
+    let details = check(&recorded, &Knows("")).details;
+    let said = "no lost prefix, suffix or window of the 6 transfers that give the file of srv-1 and srv-3 gives srv-2's file";
+    assert!(details[0].starts_with(said), "{details:#?}");
 }
 
 #[test]

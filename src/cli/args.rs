@@ -113,8 +113,16 @@ pub(super) struct CheckArgs {
     pub replicas: Vec<PathBuf>,
     /// Write evidence for the verdict about linearizability here, for `rsm-check verify`;
     /// an existing file is refused.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "stream")]
     pub proof: Option<PathBuf>,
+    /// Judge linearizability in one pass and hold only operations that overlap: for a history of
+    /// the bank that is too long for memory.
+    #[arg(long, conflicts_with = "replicas")]
+    pub stream: bool,
+    /// With --stream: where to write the order that explains the history, as docs/HISTORY.md says;
+    /// an existing file is refused.
+    #[arg(long, value_name = "FILE", requires = "stream")]
+    pub witness: Option<PathBuf>,
     #[command(flatten)]
     pub words: Words,
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::args::CheckArgs;
 use super::input::Input;
 use super::judging::{self, Judged};
-use super::{Failure, output};
+use super::{Failure, output, stream};
 use crate::checker::models::AnyModel;
 use crate::fault::Node;
 use crate::history::data_file::MAX_DATA_FILE;
@@ -27,8 +27,19 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let refuse = |why: String| Failure::bad_input(format!("--model: {why}"));
     let other = args.model.as_deref().map(judging::other_model).transpose().map_err(refuse)?.flatten();
     let judged = match other {
+        None if args.stream && args.what.is_dir() => {
+            let why = "--stream: a run directory holds files too; give its history.jsonl";
+            return Err(Failure::bad_input(why));
+        }
         None if args.what.is_dir() => check_run(args)?,
-        None => check_history(args)?,
+        None => match args.stream.then(|| check_stream(args)).transpose()?.flatten() {
+            Some(judged) => judged,
+            None => check_history(args)?,
+        },
+        Some(model) if args.stream => {
+            let found = model.name();
+            return Err(Failure::bad_input(format!("--stream: not for `{found}`; accepted: bank")));
+        }
         Some(model) if args.what.is_dir() => {
             let found = model.name();
             return Err(refuse(format!("a run directory holds a bank, not `{found}`; accepted: bank")));
@@ -114,6 +125,12 @@ fn check_history(args: &CheckArgs) -> Result<Judged, Failure> {
     let mut recorded = Recorded::bare(history, args.model.as_deref(), files(&args.replicas)?);
     override_options(&mut recorded, args);
     Ok(judging::judge_bare(&recorded, command()))
+}
+
+fn check_stream(args: &CheckArgs) -> Result<Option<Judged>, Failure> {
+    let mut recorded = Recorded::bare(History::default(), args.model.as_deref(), Vec::new());
+    override_options(&mut recorded, args);
+    stream::check(args, &recorded, command())
 }
 
 fn override_options(recorded: &mut Recorded, args: &CheckArgs) {

@@ -10,12 +10,12 @@ use super::args::Words;
 use super::{Failure, output};
 use crate::checker::bank::BankModel;
 use crate::checker::models::{self, AnyModel};
-use crate::checker::{BankEngine, evidence, judge, judge_alone};
+use crate::checker::{BankEngine, evidence, judge, judge_alone, judge_one};
 use crate::history::read::Malformed;
 use crate::history::untyped::UntypedHistory;
 use crate::op::Outcome;
 use crate::proof::Proof;
-use crate::record::{Beginning, RunRecord};
+use crate::record::{Beginning, Operations, RunRecord};
 use crate::recorded::{Recorded, RunState};
 use crate::report::{self, terminal};
 use crate::run_dir::{LoadedRun, RunDir, write_atomically};
@@ -110,6 +110,21 @@ pub(super) fn judge_other(
         }
     }
     Ok(Judged { record, dir: None, proof })
+}
+
+/// Words and records what one pass over a history of the bank found; `notes` with why
+/// no other check was made.
+pub(super) fn judge_pass(
+    recorded: &Recorded,
+    linearizable: CheckResult,
+    operations: Operations,
+    (notes, why): (Vec<String>, &str),
+    command: String,
+) -> Judged {
+    let mut record = bare_record(recorded, command);
+    record.finish(recorded, &judge_one(linearizable, notes, why));
+    record.operations = operations;
+    Judged { record, dir: None, proof: None }
 }
 
 fn bare_record(recorded: &Recorded, command: String) -> RunRecord {

@@ -9,12 +9,14 @@ mod descriptors;
 mod convert;
 mod input;
 mod judging;
+mod online;
 mod output;
 mod plan;
 mod progress;
 mod report;
 mod run;
 mod signals;
+mod stream;
 mod verify;
 
 use clap::Parser;

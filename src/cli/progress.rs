@@ -4,12 +4,13 @@
 //! Shows what the runner tells and decides nothing.
 
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::online::Lag;
 use crate::history::Phase;
 use crate::runner::{RunWatcher, Snapshot};
 use crate::sync::lock;
@@ -18,13 +19,13 @@ use crate::sync::lock;
 const PLAIN_EVERY_SECONDS: u64 = 5;
 
 /// A live display if stderr is a terminal, else plain lines; nothing if `quiet`.
-pub(super) fn watcher(quiet: bool, expected: Option<Duration>) -> std::sync::Arc<dyn Display> {
+pub(super) fn watcher(quiet: bool, expected: Option<Duration>, lag: Option<Arc<Lag>>) -> Arc<dyn Display> {
     if quiet {
-        std::sync::Arc::new(())
+        Arc::new(())
     } else if std::io::stderr().is_terminal() {
-        std::sync::Arc::new(Live::new(expected))
+        Arc::new(Live::new(expected, lag))
     } else {
-        std::sync::Arc::new(Plain::default())
+        Arc::new(Plain { lag, ..Plain::default() })
     }
 }
 
@@ -41,16 +42,17 @@ impl Display for () {
 struct Live {
     bar: ProgressBar,
     expected: Option<Duration>,
+    lag: Option<Arc<Lag>>,
 }
 
 impl Live {
-    fn new(expected: Option<Duration>) -> Self {
+    fn new(expected: Option<Duration>, lag: Option<Arc<Lag>>) -> Self {
         let bar = ProgressBar::new(expected.map_or(0, |whole| whole.as_millis() as u64));
         let template = if expected.is_some() { "{bar:24.cyan/dim} {msg}" } else { "{spinner} {msg}" };
         bar.set_style(
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
-        Self { bar, expected }
+        Self { bar, expected, lag }
     }
 }
 
@@ -61,7 +63,7 @@ impl RunWatcher for Live {
                 if snapshot.phase > Phase::Faulty { u64::MAX } else { snapshot.elapsed.as_millis() as u64 };
             self.bar.set_position(done.min(self.bar.length().unwrap_or(0)));
         }
-        self.bar.set_message(format!("{}\n{}", counts(snapshot), state(snapshot)));
+        self.bar.set_message(format!("{}{}\n{}", counts(snapshot), behind(&self.lag), state(snapshot)));
         self.bar.tick();
     }
 
@@ -80,6 +82,7 @@ impl Display for Live {
 struct Plain {
     phase: Mutex<Option<Phase>>,
     next: AtomicU64,
+    lag: Option<Arc<Lag>>,
 }
 
 impl RunWatcher for Plain {
@@ -88,7 +91,7 @@ impl RunWatcher for Plain {
         let now = snapshot.elapsed.as_secs();
         if new_phase || now >= self.next.load(Ordering::Relaxed) {
             self.next.store(now + PLAIN_EVERY_SECONDS, Ordering::Relaxed);
-            self.note(&format!("{}; {}", counts(snapshot), state(snapshot)));
+            self.note(&format!("{}{}; {}", counts(snapshot), behind(&self.lag), state(snapshot)));
         }
     }
 
@@ -121,6 +124,11 @@ fn counts(snapshot: &Snapshot) -> String {
         millis(operations.recent.p50),
         millis(operations.recent.p99),
     )
+}
+
+/// `, check 5210 lines behind`, when that is worth a word.
+fn behind(lag: &Option<Arc<Lag>>) -> String {
+    lag.as_ref().map_or(String::new(), |lag| lag.words())
 }
 
 fn millis(span: Duration) -> String {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::args::{Expectation, RunArgs};
 use super::judging::{self, Judged};
+use super::online::Watch;
 use super::progress::{self, Display};
 use super::signals::Signals;
 use super::{Failure, descriptors, output};
@@ -34,13 +35,20 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     let started = jiff::Timestamp::now();
     let dir = make_dir(&args, &plan, started)?;
     let mut record = begin(&args, &plan, &dir, &commands, started)?;
-    let display = progress::watcher(args.words.quiet, plan.workload.duration.map(|span| span.0));
+    let watch = Watch::begin(&plan.workload)
+        .map_err(|why| Failure::infra(format!("no thread for the online check: {why}")))?;
+    let lag = watch.as_ref().map(Watch::lag);
+    let display = progress::watcher(args.words.quiet, plan.workload.duration.map(|span| span.0), lag);
     if !args.words.quiet {
         display.note(&format!("{} with seed {seed} into {}", plan.workload.name, dir.path().display()));
     }
     let signals =
         Signals::listen().map_err(|why| Failure::infra(format!("signals cannot be received: {why}")))?;
-    let ended = carry_out(plan, commands, &dir, display.clone(), &signals)?;
+    let ended = carry_out(plan, commands, &dir, display.clone(), &signals, watch.as_ref())?;
+    record.online = watch.map(|watch| watch.end(ended.cut_short));
+    if let Some(why) = record.online.as_ref().and_then(|online| online.gave_up.as_ref()) {
+        display.note(&format!("the online check gave up {why}; the check that follows decides"));
+    }
     display.note("judging what was recorded");
     display.finish();
     take_over(&mut record, &ended);
@@ -172,6 +180,7 @@ fn carry_out(
     dir: &RunDir,
     display: Arc<dyn Display>,
     signals: &Signals,
+    watch: Option<&Watch>,
 ) -> Result<Ended, Failure> {
     // Clients on this thread, proxies on another, records on theirs: measured, more
     // threads are slower (docs/benchmarks-harness.md).
@@ -188,7 +197,9 @@ fn carry_out(
     let paths = Paths { history, wire, node: Arc::new(node) };
     let Commands { srv, coord } = commands;
     let interrupted = signals.interruption();
-    let order = Order { plan, srv, coord, paths, interrupted, watcher: display };
+    let listener = watch.map(Watch::listener);
+    let enough = watch.map_or_else(|| tokio::sync::watch::channel(None).1, Watch::enough);
+    let order = Order { plan, srv, coord, paths, interrupted, watcher: display, listener, enough };
     Ok(runtime.block_on(runner::run(order)))
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::Journal;
 use super::bank::Bank;
-use crate::op::{Outcome, Reason, Transfer};
+use crate::op::{Outcome, Transfer};
 
 /// Hands out process numbers; none twice.
 #[derive(Debug)]
@@ -103,8 +103,7 @@ impl Client {
     async fn operate(&mut self, transfer: Transfer, journal: &impl Journal) -> Outcome {
         let invocation = journal.invoke(self.process, transfer);
         let exchange = self.bank.transfer(invocation.source, &invocation.transfer).await;
-        let outcome = exchange.result.as_ref().map_or_else(Reason::outcome, |_| Outcome::Ok);
-        journal.complete(invocation, exchange.local, exchange.result);
+        let outcome = journal.complete(invocation, exchange.local, exchange.result);
         if outcome == Outcome::Info {
             self.process = self.numbers.next();
         }

@@ -14,7 +14,7 @@ pub mod driver;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
-use crate::op::{Reason, Transfer};
+use crate::op::{Outcome, Reason, Transfer};
 
 /// Where clients write down what they do, in the order in which it happens.
 ///
@@ -25,8 +25,14 @@ pub trait Journal: Send + Sync {
     fn invoke(&self, process: u64, transfer: Transfer) -> Invocation;
 
     /// Called after the last byte came. `local` is where the connection came
-    /// from, if one was made.
-    fn complete(&self, invocation: Invocation, local: Option<SocketAddrV4>, result: Result<[i64; 2], Reason>);
+    /// from, if one was made. Returns the outcome as it was written down: the
+    /// journal may know that the connection was tampered with.
+    fn complete(
+        &self,
+        invocation: Invocation,
+        local: Option<SocketAddrV4>,
+        result: Result<[i64; 2], Reason>,
+    ) -> Outcome;
 }
 
 impl<J: Journal + ?Sized> Journal for Arc<J> {
@@ -39,8 +45,8 @@ impl<J: Journal + ?Sized> Journal for Arc<J> {
         invocation: Invocation,
         local: Option<SocketAddrV4>,
         result: Result<[i64; 2], Reason>,
-    ) {
-        (**self).complete(invocation, local, result);
+    ) -> Outcome {
+        (**self).complete(invocation, local, result)
     }
 }
 

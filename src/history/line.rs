@@ -3,10 +3,13 @@
 //! The fields are Jepsen's op maps in JSON. The format is a contract: users
 //! grep it, other tools read it. Knows nothing of files or of who calls it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Phase, Place};
-use crate::fault::Node;
+use crate::fault::network::Directions;
+use crate::fault::{Link, Node, Observed};
 use crate::op::Transfer;
 
 /// Who wrote a line: a client by its number, or a part of the harness.
@@ -103,6 +106,12 @@ pub struct FaultFields<'a> {
     /// On the end line: whether the fault was seen to take hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<bool>,
+    /// Of a fault of links: which, and which way.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: &'a BTreeMap<Link, Directions>,
+    /// On the end line: what the fault was seen to do, by count.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub observed: &'a Observed,
     /// Where in the run, told by counts.
     pub place: &'a Place,
 }
@@ -172,7 +181,14 @@ mod tests {
             f: "kill",
             value: Value::Nodes(&[Node::Srv(2)]),
             error: None,
-            fault: Some(FaultFields { fault: 0, edge: Edge::Begin, held: None, place: &place }),
+            fault: Some(FaultFields {
+                fault: 0,
+                edge: Edge::Begin,
+                held: None,
+                links: &BTreeMap::new(),
+                observed: &BTreeMap::new(),
+                place: &place,
+            }),
             asked: None,
         };
         assert_eq!(

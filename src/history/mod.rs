@@ -16,6 +16,7 @@ pub mod read;
 #[cfg(test)]
 mod read_tests;
 mod sequence;
+pub mod stream;
 pub mod untyped;
 
 use std::collections::BTreeMap;

@@ -23,7 +23,23 @@ pub(super) struct Pairing {
     sequence: Sequence,
     faults: FxHashMap<u64, usize>,
     warned: FxHashSet<String>,
+    change: Option<Change>,
+    /// Operations that are no longer held; positions go on counting them.
+    forgotten: usize,
+    forget_at: usize,
 }
+
+/// What a line said of an operation, by position.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Change {
+    Invoked(usize),
+    Ended(usize),
+    NeverDelivered(usize),
+    TooLate,
+}
+
+/// Operations that are held at least, where the ended ones are forgotten.
+const HELD: usize = 1 << 13;
 
 impl Pairing {
     /// Takes in one line; `number` counts from 1 and is for warnings only.
@@ -35,6 +51,34 @@ impl Pairing {
             RawWriter::Harness(part) if part == "evidence" => self.evidence(&line, number),
             RawWriter::Harness(_) => self.harness(line, number),
         }
+    }
+
+    /// What the last line said of an operation, once.
+    pub fn change(&mut self) -> Option<Change> {
+        self.change.take()
+    }
+
+    /// An operation that is held.
+    pub fn operation(&self, at: usize) -> &Operation {
+        &self.history.operations[at - self.forgotten]
+    }
+
+    /// Operations that are no longer held.
+    pub fn forgotten(&self) -> usize {
+        self.forgotten
+    }
+
+    /// Forgets the first operations, up to one that is open, but for the last ones.
+    pub fn forget_the_ended(&mut self) {
+        let operations = &mut self.history.operations;
+        if operations.len() < self.forget_at.max(2 * HELD) {
+            return;
+        }
+        let ended = operations.iter().take_while(|operation| operation.completion.is_some()).count();
+        let count = ended.min(operations.len() - HELD);
+        operations.drain(..count);
+        self.forgotten += count;
+        self.forget_at = 2 * operations.len();
     }
 
     /// Takes in a line of the harness that concerns no operation; where it stands
@@ -81,7 +125,9 @@ impl Pairing {
     fn invoke(&mut self, line: &RawLine<'_>, process: u64) -> Result<(), String> {
         self.sequence.may_invoke(process)?;
         let call = self.call(line)?;
-        self.sequence.open(process, self.history.operations.len(), line.index);
+        let at = self.forgotten + self.history.operations.len();
+        self.sequence.open(process, at, line.index);
+        self.change = Some(Change::Invoked(at));
         self.history.operations.push(Operation {
             invoke: line.index,
             process,
@@ -111,18 +157,19 @@ impl Pairing {
     fn complete(&mut self, line: &RawLine<'_>, process: u64, outcome: Outcome) -> Result<(), String> {
         let open = self.sequence.opened(process)?;
         let observed = self.observed(line, open)?;
-        let operation = &mut self.history.operations[open];
+        let operation = &mut self.history.operations[open - self.forgotten];
         if outcome == Outcome::Ok && operation.never_delivered {
             return Err(ok_against_evidence(operation.invoke));
         }
         let (index, time, error) = (line.index, line.time, line.error.clone());
         operation.completion = Some(Completion { index, time, outcome, observed, error });
         self.sequence.close(process, outcome);
+        self.change = Some(Change::Ended(open));
         Ok(())
     }
 
     fn observed(&mut self, line: &RawLine<'_>, open: usize) -> Result<Observed, String> {
-        match (&self.history.operations[open].call, line.f.as_ref()) {
+        match (&self.history.operations[open - self.forgotten].call, line.f.as_ref()) {
             (&Call::Transfer { from, to, amount }, f::TRANSFER) => {
                 if line.value() == "null" {
                     return Ok(Observed::Nothing);
@@ -139,7 +186,7 @@ impl Pairing {
     }
 
     fn contradicts(&self, open: usize) -> String {
-        let invoke = self.history.operations[open].invoke;
+        let invoke = self.history.operations[open - self.forgotten].invoke;
         format!(
             "the completion contradicts its invocation of index {invoke}; f, from, to and amount must agree"
         )
@@ -175,6 +222,10 @@ impl Pairing {
         }
         let invoke = closes(line)?;
         let operations = &mut self.history.operations;
+        if self.forgotten > 0 && operations.first().is_none_or(|first| invoke < first.invoke) {
+            self.change = Some(Change::TooLate);
+            return Ok(());
+        }
         let Ok(found) = operations.binary_search_by_key(&invoke, |operation| operation.invoke) else {
             return Err(no_invocation(invoke));
         };
@@ -183,6 +234,7 @@ impl Pairing {
             return Err(evidence_against_ok(invoke));
         }
         operation.never_delivered = true;
+        self.change = Some(Change::NeverDelivered(self.forgotten + found));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ mod network;
 mod process;
 mod schedule;
 
-use crate::fault::{FaultKind, Node};
+use crate::fault::{Family, FaultKind, Node, Observed};
 pub use schedule::{Nemesis, Signals};
 
 use crate::cluster::node::NodeProcess;
@@ -19,58 +19,61 @@ use crate::plan::PlannedFault;
 pub trait Journal: Send + Sync {
     /// A fault is about to be applied to these nodes.
     fn begin(&self, fault: &PlannedFault, nodes: &[Node]);
-    /// It has been healed; `held` says whether it was seen to take hold.
-    fn end(&self, fault: &PlannedFault, nodes: &[Node], held: bool, error: Option<&str>);
+    /// It has been healed; `effect` says what came of it.
+    fn end(&self, fault: &PlannedFault, nodes: &[Node], effect: &Effect);
     /// It was due and left out, for a reason.
     fn skip(&self, fault: &PlannedFault, nodes: &[Node], reason: &str);
 }
 
 /// What came of applying or healing a fault at one node.
 #[derive(Debug, Default)]
-struct Effect {
+pub struct Effect {
     /// Whether it was seen to take hold.
-    held: bool,
+    pub held: bool,
     /// What went wrong.
-    error: Option<String>,
+    pub error: Option<String>,
+    /// What it was seen to do.
+    pub observed: Observed,
 }
 
 impl Effect {
     fn held(held: bool) -> Self {
-        Self { held, error: None }
+        Self { held, ..Self::default() }
     }
 
     fn failed(error: impl std::fmt::Display) -> Self {
-        Self { held: false, error: Some(error.to_string()) }
+        Self { error: Some(error.to_string()), ..Self::default() }
     }
 
     /// The fault took hold, but could not be healed.
     fn unhealed(error: impl std::fmt::Display) -> Self {
-        Self { held: true, error: Some(error.to_string()) }
+        Self { held: true, error: Some(error.to_string()), ..Self::default() }
     }
 
-    /// Of several nodes: held where all held, with the first error.
-    fn and(self, other: Self) -> Self {
-        Self { held: self.held && other.held, error: self.error.or(other.error) }
+    /// Of applying and healing: held where both did, with the first error.
+    fn and(mut self, other: Self) -> Self {
+        merge(&mut self.observed, other.observed);
+        Self { held: self.held && other.held, error: self.error.or(other.error), ..self }
+    }
+
+    /// Of several links: held where one did. Where nothing was under way a network
+    /// fault does nothing, and the others are broken all the same.
+    fn or(mut self, other: Self) -> Self {
+        merge(&mut self.observed, other.observed);
+        Self { held: self.held || other.held, error: self.error.or(other.error), ..self }
     }
 }
 
-/// Which faults get in each other's way at one node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Family {
-    Process,
-    Network,
-}
-
-fn family(kind: FaultKind) -> Family {
-    match kind {
-        FaultKind::Kill | FaultKind::Pause => Family::Process,
-        FaultKind::Delay => Family::Network,
+fn merge(counts: &mut Observed, others: Observed) {
+    for (name, count) in others {
+        let known = counts.entry(name).or_default();
+        *known = if name.ends_with("_us") { count.max(*known) } else { *known + count };
     }
 }
 
 /// Why a fault cannot begin at a node in its present state.
 fn unfit(kind: FaultKind, node: &NodeProcess) -> Option<String> {
-    match family(kind) {
+    match kind.family() {
         Family::Process => process::unfit(node),
         Family::Network => None,
     }
@@ -80,7 +83,16 @@ async fn apply(fault: &PlannedFault, seed: u64, node: &NodeProcess) -> Effect {
     match fault.fault {
         FaultKind::Kill => process::kill(node).await,
         FaultKind::Pause => process::pause(node).await,
-        FaultKind::Delay => network::delay(fault, seed, node),
+        kind if kind.family() == Family::Network => network::apply(fault, seed, node),
+        kind => Effect::failed(format!("nobody carries out {kind}")),
+    }
+}
+
+/// What happens to a node while the fault lasts.
+async fn attend(fault: &PlannedFault, seed: u64, node: &NodeProcess) -> Effect {
+    match fault.fault.family() {
+        Family::Network => network::attend(fault, seed, node).await,
+        Family::Process => Effect::held(true),
     }
 }
 
@@ -88,6 +100,25 @@ async fn heal(fault: &PlannedFault, node: &NodeProcess) -> Effect {
     match fault.fault {
         FaultKind::Kill => process::restart(node).await,
         FaultKind::Pause => process::resume(node).await,
-        FaultKind::Delay => network::undelay(fault, node).await,
+        kind if kind.family() == Family::Network => network::heal(fault, node).await,
+        kind => Effect::failed(format!("nobody heals {kind}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_links_counts_are_added_and_of_times_the_greatest_is_told() {
+        let link = |held, bytes, time| Effect {
+            held,
+            error: None,
+            observed: Observed::from([("bytes_dropped", bytes), ("delay_max_us", time)]),
+        };
+        let both = link(true, 3, 10).or(link(false, 4, 7));
+        assert!(both.held);
+        assert_eq!(both.observed, Observed::from([("bytes_dropped", 7), ("delay_max_us", 10)]));
+        assert!(!link(true, 1, 1).and(link(false, 1, 1)).held);
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Each fault waits for its trigger, looks at the state of its nodes, is applied,
 //! lasts its time and is healed; when the faulty phase ends, everything that is
-//! active is healed at once. No two faults of a family meet at one node: never is
-//! a dead node paused, nor a paused one killed by another rule.
+//! active is healed at once. No two faults of a family meet at one place: never is
+//! a dead node paused, nor a paused one killed by another rule. A place is a node or,
+//! for network faults, a direction of a link.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -13,10 +14,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Effect, Family, Journal, apply, family, heal, unfit};
+use super::{Effect, Journal, apply, attend, heal, network, unfit};
 use crate::cluster::Cluster;
 use crate::cluster::node::NodeProcess;
-use crate::fault::Node;
+use crate::fault::network::Direction;
+use crate::fault::{Family, FaultKind, Node};
 use crate::plan::{Begins, PlannedFault};
 use crate::sync::lock;
 
@@ -31,6 +33,19 @@ pub struct Signals {
     pub over: watch::Receiver<bool>,
 }
 
+/// What only one fault has at a time; of a link it is a direction.
+type Place = (Node, Family, Option<Direction>);
+
+fn places(fault: &PlannedFault, node: Node) -> Vec<Place> {
+    match fault.fault.family() {
+        Family::Network => {
+            let each = network::directions(fault, node).iter();
+            each.map(|direction| (node, Family::Network, Some(*direction))).collect()
+        }
+        family => vec![(node, family, None)],
+    }
+}
+
 /// The faults of one run.
 #[derive(Clone)]
 pub struct Nemesis {
@@ -40,7 +55,7 @@ pub struct Nemesis {
     pub journal: Arc<dyn Journal>,
     /// Seed of the run; each fault's jitter has a stream of its own.
     pub seed: u64,
-    taken: Arc<Mutex<BTreeSet<(Node, Family)>>>,
+    taken: Arc<Mutex<BTreeSet<Place>>>,
 }
 
 impl Nemesis {
@@ -75,46 +90,64 @@ impl Nemesis {
         self.journal.begin(&fault, &names);
         let (fault, seed) = (Arc::new(fault), self.seed);
         let share = || fault.clone();
-        let applied = each(&nodes, |node| {
+        let applied = together(each(&nodes, |node| {
             let fault = share();
             async move { apply(&fault, seed, &node).await }
-        })
-        .await;
+        }));
+        let applied = applied.await;
+        let mut attending = each(&nodes, |node| {
+            let fault = share();
+            async move { attend(&fault, seed, &node).await }
+        });
         let lasts = Duration::from_nanos(fault.lasts_ns);
         let _ = tokio::time::timeout(lasts, signals.over.wait_for(|over| *over)).await;
+        // Nothing may begin again once it is healed.
+        let troubled = stopped(&mut attending).await;
         let healed = each(&nodes, |node| {
             let fault = share();
             async move { heal(&fault, &node).await }
-        })
-        .await;
-        let effect = applied.and(healed);
-        self.journal.end(&fault, &names, effect.held, effect.error.as_deref());
+        });
+        let healed = if fault.fault.family() == Family::Network {
+            healed.join_all().await.into_iter().fold(Effect::default(), Effect::or)
+        } else {
+            together(healed).await
+        };
+        let effect = applied.and(troubled).and(healed);
+        self.journal.end(&fault, &names, &effect);
         self.release(&fault, &names);
     }
 
-    /// Reserves the nodes at which the fault can begin; the others are skipped.
+    /// Reserves the nodes at which the fault can begin; the others are skipped. Half
+    /// a partition is another one: it begins everywhere or not at all.
     fn take(&self, fault: &PlannedFault) -> Vec<Arc<NodeProcess>> {
-        let mut chosen = Vec::new();
+        let (mut chosen, mut left_out) = (Vec::new(), false);
         for &name in &fault.nodes {
             match self.take_one(fault, name) {
                 Ok(node) => chosen.push(node),
-                Err(reason) => self.journal.skip(fault, &[name], &reason),
+                Err(reason) => {
+                    self.journal.skip(fault, &[name], &reason);
+                    left_out = true;
+                }
             }
+        }
+        if left_out && fault.fault == FaultKind::Partition {
+            let names: Vec<Node> = chosen.drain(..).map(|node| node.node()).collect();
+            self.release(fault, &names);
         }
         chosen
     }
 
     fn take_one(&self, fault: &PlannedFault, name: Node) -> Result<Arc<NodeProcess>, String> {
         let node = self.cluster.node(name).ok_or_else(|| format!("the cluster has no {name}"))?;
-        let place = (name, family(fault.fault));
+        let places = places(fault, name);
         let mut taken = lock(&self.taken);
-        if taken.contains(&place) {
+        if places.iter().any(|place| taken.contains(place)) {
             return Err(format!("another fault of this kind is active at {name}"));
         }
         match unfit(fault.fault, node) {
             Some(reason) => Err(reason),
             None => {
-                taken.insert(place);
+                taken.extend(places);
                 Ok(node.clone())
             }
         }
@@ -122,8 +155,8 @@ impl Nemesis {
 
     fn release(&self, fault: &PlannedFault, names: &[Node]) {
         let mut taken = lock(&self.taken);
-        for &name in names {
-            taken.remove(&(name, family(fault.fault)));
+        for place in names.iter().flat_map(|&name| places(fault, name)) {
+            taken.remove(&place);
         }
     }
 }
@@ -158,10 +191,28 @@ async fn trigger(begins: Begins, start: Instant, mut acknowledged: watch::Receiv
 }
 
 /// Does something at several nodes side by side.
-async fn each<F>(nodes: &[Arc<NodeProcess>], act: impl Fn(Arc<NodeProcess>) -> F) -> Effect
+fn each<F>(nodes: &[Arc<NodeProcess>], act: impl Fn(Arc<NodeProcess>) -> F) -> JoinSet<Effect>
 where
     F: Future<Output = Effect> + Send + 'static,
 {
-    let acts: JoinSet<Effect> = nodes.iter().cloned().map(act).collect();
+    nodes.iter().cloned().map(act).collect()
+}
+
+/// Held where all held.
+async fn together(acts: JoinSet<Effect>) -> Effect {
     acts.join_all().await.into_iter().fold(Effect::held(true), Effect::and)
+}
+
+/// Ends what is under way; what had ended by itself may have met with an error.
+async fn stopped(acts: &mut JoinSet<Effect>) -> Effect {
+    acts.abort_all();
+    let mut effect = Effect::held(true);
+    while let Some(ended) = acts.join_next().await {
+        match ended {
+            Ok(ended) => effect = effect.and(ended),
+            Err(error) if error.is_cancelled() => {}
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+    effect
 }

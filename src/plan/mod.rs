@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::op::Transfer;
 use crate::workload::Workload;
 pub use operations::Operations;
-pub use schedule::{Begins, PlannedDelay, PlannedFault};
+pub use schedule::{Begins, Parameters, PlannedFault};
 
 /// How many operations of each client a printed plan shows.
 const SHOWN: usize = 5;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::rng::{Purpose, Rng};
-use crate::fault::{FaultKind, Node};
-use crate::workload::{FaultRule, Target, Workload};
+use crate::fault::network::{Directions, NetworkPlan, Reach};
+use crate::fault::{FaultKind, Link, Node};
+use crate::workload::{FaultRule, Span, Target, Way, Workload, cut_links};
 
 /// Where the rhythm of a run without a duration ends: nothing is drawn beyond.
 const HORIZON: Duration = Duration::from_secs(60);
@@ -30,9 +31,35 @@ pub struct PlannedFault {
     pub begins: Begins,
     /// How long it lasts, in nanoseconds.
     pub lasts_ns: u64,
-    /// For a delay: latency and its variation.
-    #[serde(flatten)]
-    pub delay: Option<PlannedDelay>,
+    /// How it is done, where the kind leaves a choice.
+    #[serde(rename = "how", skip_serializing_if = "Parameters::is_none")]
+    pub parameters: Parameters,
+}
+
+impl PlannedFault {
+    /// What is done to links, if it is a network fault.
+    pub fn network(&self) -> Option<&NetworkPlan> {
+        match &self.parameters {
+            Parameters::Network(plan) => Some(plan),
+            Parameters::None => None,
+        }
+    }
+}
+
+/// The parameters of a planned action, one variant for each family that has some.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Parameters {
+    /// The kind says all.
+    None,
+    /// What is done to which links.
+    Network(NetworkPlan),
+}
+
+impl Parameters {
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// The trigger of a planned action.
@@ -44,15 +71,6 @@ pub enum Begins {
     /// When so many operations were acknowledged.
     #[serde(rename = "acknowledged")]
     Acknowledged(u64),
-}
-
-/// How a link is slowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct PlannedDelay {
-    /// Mean latency added to each chunk, in nanoseconds.
-    pub latency_ns: u64,
-    /// Greatest deviation from it, in nanoseconds.
-    pub jitter_ns: u64,
 }
 
 /// Draws every action of the run; timed ones in order of their time, then those
@@ -117,18 +135,59 @@ fn plan_one(
     begins: Begins,
     rng: &mut Rng,
 ) -> PlannedFault {
-    let delay = rule.latency.map(|latency| PlannedDelay {
-        latency_ns: latency.nanos(),
-        jitter_ns: rule.jitter.map_or(0, |jitter| jitter.nanos()),
-    });
+    let nodes = nodes(workload, rule, rng);
+    let parameters = network(rule, &nodes, rng).map_or(Parameters::None, Parameters::Network);
     PlannedFault {
         id: 0,
         rule: number,
         fault: rule.fault,
-        nodes: hit(&rule.target, workload.cluster.replicas, rng),
+        nodes,
         begins,
         lasts_ns: rule.lasts.nanos(),
-        delay,
+        parameters,
+    }
+}
+
+fn nodes(workload: &Workload, rule: &FaultRule, rng: &mut Rng) -> Vec<Node> {
+    let replicas = workload.cluster.replicas;
+    match (&rule.target, &rule.groups) {
+        (Some(target), _) => hit(target, replicas, rng),
+        (None, Some(groups)) => cut_links(groups, replicas).into_iter().map(Link::server).collect(),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// What is done to the links that lead to these nodes.
+fn network(rule: &FaultRule, nodes: &[Node], rng: &mut Rng) -> Option<NetworkPlan> {
+    let act = rule.link_fault()?;
+    let usual = if rule.fault == FaultKind::Duplicate { Directions::ToServer } else { Directions::Both };
+    let way = rule.direction.map_or(Some(usual), Way::directions);
+    let direction =
+        way.unwrap_or_else(|| if rng.below(2) == 0 { Directions::ToServer } else { Directions::ToClient });
+    let whole = |node: &Node| Reach { link: Link::to(*node), direction, from_ns: 0, until_ns: None };
+    let mut links: Vec<Reach> = nodes.iter().map(whole).collect();
+    if rule.fault == FaultKind::Clog {
+        clog(&mut links, rule.lasts.nanos(), rng);
+    }
+    Some(NetworkPlan { act, links, flap_ns: rule.flap.map(Span::nanos) })
+}
+
+/// In the first half of the time one link after the other is held, in the second
+/// half one after the other is released, in another order.
+fn clog(links: &mut [Reach], lasts: u64, rng: &mut Rng) {
+    let step = lasts / 2 / (links.len() as u64).max(1);
+    let order = |rng: &mut Rng| {
+        let mut left: Vec<usize> = (0..links.len()).collect();
+        let mut order = Vec::new();
+        while !left.is_empty() {
+            order.push(left.remove(rng.below(left.len() as u64) as usize));
+        }
+        order
+    };
+    let (held, released) = (order(rng), order(rng));
+    for (turn, (into, out)) in (0u64..).zip(held.into_iter().zip(released)) {
+        links[into].from_ns = turn * step;
+        links[out].until_ns = Some(lasts / 2 + (turn + 1) * step);
     }
 }
 
@@ -190,6 +249,42 @@ mod tests {
         for _ in 0..100 {
             assert!(!hit(&Target::Random, 3, &mut rng).is_empty());
         }
+    }
+
+    #[test]
+    fn a_clog_holds_link_after_link_and_releases_each_after_all_are_held() {
+        let orders: std::collections::BTreeSet<Vec<u64>> = (0..50)
+            .map(|seed| {
+                let faults = drawn(r#"{"fault":"clog","target":"all","at":"1s","for":"6s"}"#, seed);
+                let links = &faults[0].network().unwrap().links;
+                let mut from: Vec<u64> = links.iter().map(|link| link.from_ns).collect();
+                let mut until: Vec<u64> = links.iter().map(|link| link.until_ns.unwrap()).collect();
+                let order = until.clone();
+                from.sort_unstable();
+                until.sort_unstable();
+                assert_eq!(from, [0, 1_000_000_000, 2_000_000_000]);
+                assert_eq!(until, [4_000_000_000, 5_000_000_000, 6_000_000_000]);
+                order
+            })
+            .collect();
+        assert!(orders.len() > 3, "the order of release is drawn");
+    }
+
+    #[test]
+    fn a_partition_names_the_links_that_it_cuts_and_one_way_is_drawn() {
+        let groups =
+            r#"{"fault":"partition","groups":[["clients","srv-2"],["coord"]],"at":"1s","how":"refuse"}"#;
+        let fault = &drawn(groups, 1)[0];
+        assert_eq!(fault.nodes, [Node::Coord, Node::Srv(2)]);
+        let json = serde_json::to_string(fault).unwrap();
+        assert!(json.contains(r#""how":{"act":"refuse","drop_established":true,"links":[{"link":"clients-coord","direction":"both"}"#), "{json}");
+        let ways: std::collections::BTreeSet<Directions> = (0..50)
+            .map(|seed| {
+                let rule = r#"{"fault":"partition","target":"minority","direction":"one-way","at":"1s"}"#;
+                drawn(rule, seed)[0].network().unwrap().links[0].direction
+            })
+            .collect();
+        assert_eq!(ways.into_iter().collect::<Vec<_>>(), [Directions::ToServer, Directions::ToClient]);
     }
 
     #[test]

@@ -41,6 +41,7 @@ struct Entry {
     invoke: u64,
     end: Option<End>,
     closed: Option<Closed>,
+    tampered: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,12 +59,24 @@ impl Deliveries {
             let address = numbered(self.next);
             self.next = (self.next + 1) % ADDRESSES;
             if !self.open.contains_key(&address) {
-                self.open.insert(address, Entry { invoke, end: None, closed: None });
+                self.open.insert(address, Entry { invoke, end: None, closed: None, tampered: false });
                 return address;
             }
         }
         // Sixteen million operations without a report: no evidence for this one.
         Ipv4Addr::LOCALHOST
+    }
+
+    /// A fault has maimed a connection from this address.
+    pub(super) fn tampered(&mut self, client: SocketAddrV4) {
+        if let Some(entry) = self.open.get_mut(client.ip()) {
+            entry.tampered = true;
+        }
+    }
+
+    /// Whether a fault has maimed the operation's connection.
+    pub(super) fn tampered_with(&self, source: Ipv4Addr) -> bool {
+        self.open.get(&source).is_some_and(|entry| entry.tampered)
     }
 
     /// The client's report. Returns the invocation if it is now proven harmless.

@@ -22,8 +22,9 @@ use tokio::sync::watch;
 
 use crate::client::{Invocation, Journal};
 use crate::clock::RunClock;
-use crate::cluster::proxy::{Closed, Tap};
-use crate::fault::{FaultKind, Link, Node};
+use crate::cluster::proxy::{Closed, Tampered, Tap};
+use crate::fault::network::Directions;
+use crate::fault::{FaultKind, Link, Node, Observed};
 use crate::history::line::{Closes, Edge, FaultFields, Kind, Line, Part, Value, Writer, f};
 use crate::history::{Phase, Place};
 use crate::op::{Outcome, Reason, Transfer};
@@ -34,12 +35,11 @@ pub use progress::{Latencies, Progress};
 use sink::Sink;
 
 /// Writes the history. Clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     clock: RunClock,
     order: Mutex<Order>,
@@ -48,12 +48,25 @@ struct Shared {
 }
 
 /// What the lock guards: the next index, and all that must agree with it.
-#[derive(Debug)]
 struct Order {
     index: u64,
+    listener: Option<Arc<dyn Listener>>,
     sink: Sink,
     deliveries: Deliveries,
     meter: Meter,
+}
+
+/// Hears of every operation as it is recorded, in the order of the lines.
+///
+/// Called under the lock that makes this order: it must not wait, and should only
+/// pass on what it is told. Operations are named by the index of their invocation.
+pub trait Listener: Send + Sync {
+    /// An operation begins; `time` in nanoseconds since the run began.
+    fn invoked(&self, index: u64, time: u64, process: u64, transfer: &Transfer);
+    /// It ends, with a line of its own at `index`.
+    fn completed(&self, invoke: u64, index: u64, time: u64, outcome: Outcome, balances: Option<[i64; 2]>);
+    /// It certainly did not happen.
+    fn never_delivered(&self, invoke: u64);
 }
 
 /// A fault, as its lines tell it.
@@ -67,6 +80,10 @@ pub struct FaultLine<'a> {
     pub nodes: &'a [Node],
     /// Messages forwarded so far, per link.
     pub messages: BTreeMap<Link, u64>,
+    /// For a fault of links: which, and which way.
+    pub links: BTreeMap<Link, Directions>,
+    /// What it was seen to do, by count.
+    pub observed: Observed,
 }
 
 impl Recorder {
@@ -88,9 +105,15 @@ impl Recorder {
         let sink = Sink::new(file, move |error| {
             tell.send_replace(Some(error.to_string()));
         })?;
-        let order = Order { index: 0, sink, deliveries: Deliveries::default(), meter: Meter::new() };
+        let (deliveries, meter) = (Deliveries::default(), Meter::new());
+        let order = Order { index: 0, listener: None, sink, deliveries, meter };
         let shared = Shared { clock, order: Mutex::new(order), acknowledged: watch::Sender::new(0), failed };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// From now on this one is told of operations.
+    pub fn tell(&self, listener: Arc<dyn Listener>) {
+        self.order().listener = Some(listener);
     }
 
     /// Just before a fault is applied.
@@ -109,9 +132,9 @@ impl Recorder {
         self.fault(fault, Edge::Skipped, None, Some(reason));
     }
 
-    /// The run enters a phase.
-    pub fn phase(&self, phase: Phase) {
-        self.cluster(f::PHASE, Value::Phase(phase), None, None);
+    /// The run enters a phase; `why`, if that needs a reason.
+    pub fn phase(&self, phase: Phase, why: Option<&str>) {
+        self.cluster(f::PHASE, Value::Phase(phase), None, why);
     }
 
     /// A node's process was started.
@@ -170,7 +193,14 @@ impl Recorder {
             f: fault.kind.name(),
             value: Value::Nodes(fault.nodes),
             error,
-            fault: Some(FaultFields { fault: fault.id, edge, held, place: &place }),
+            fault: Some(FaultFields {
+                fault: fault.id,
+                edge,
+                held,
+                links: &fault.links,
+                observed: &fault.observed,
+                place: &place,
+            }),
             ..line
         });
     }
@@ -195,6 +225,9 @@ impl Journal for Recorder {
             value: Value::Transfer(&transfer),
             ..line
         });
+        if let Some(listener) = &order.listener {
+            listener.invoked(index, invoked, process, &transfer);
+        }
         order.meter.invoked();
         let source = order.deliveries.begin(index);
         Invocation { index, process, transfer, invoked, source }
@@ -205,11 +238,12 @@ impl Journal for Recorder {
         invocation: Invocation,
         local: Option<SocketAddrV4>,
         result: Result<[i64; 2], Reason>,
-    ) {
-        let outcome = result.as_ref().map_or_else(Reason::outcome, |_| Outcome::Ok);
-        let end = end_of(&result, local);
+    ) -> Outcome {
         let source = invocation.source;
         let mut order = self.order();
+        let result = if order.deliveries.tampered_with(source) { tampered(result) } else { result };
+        let outcome = result.as_ref().map_or_else(Reason::outcome, |_| Outcome::Ok);
+        let end = end_of(&result, local);
         let acknowledged = order.complete(self.shared.clock.now(), invocation, result, outcome);
         let harmless = order.deliveries.ended(source, end);
         order.evidence(self.shared.clock, harmless);
@@ -222,10 +256,17 @@ impl Journal for Recorder {
                 more
             });
         }
+        outcome
     }
 }
 
 impl Tap for Recorder {
+    fn tampered(&self, tampered: &Tampered) {
+        if tampered.link == Link::ClientsCoord {
+            self.order().deliveries.tampered(tampered.client);
+        }
+    }
+
     fn closed(&self, closed: &Closed) {
         if closed.link == Link::ClientsCoord {
             let mut order = self.order();
@@ -252,10 +293,10 @@ impl Order {
         result: Result<[i64; 2], Reason>,
         outcome: Outcome,
     ) -> u64 {
-        let Invocation { process, mut transfer, invoked, .. } = invocation;
+        let Invocation { index: invoke, process, mut transfer, invoked, .. } = invocation;
         let error = result.as_ref().err().map(Reason::text);
         transfer.balances = result.ok();
-        self.write(now, |line| Line {
+        let index = self.write(now, |line| Line {
             process: Writer::Client(process),
             kind: kind(outcome),
             f: f::TRANSFER,
@@ -263,6 +304,9 @@ impl Order {
             error: error.as_deref(),
             ..line
         });
+        if let Some(listener) = &self.listener {
+            listener.completed(invoke, index, now, outcome, transfer.balances);
+        }
         self.meter.completed(outcome, invoked, now)
     }
 
@@ -274,6 +318,9 @@ impl Order {
             value: Value::Closes(Closes { invoke }),
             ..line
         });
+        if let Some(listener) = &self.listener {
+            listener.never_delivered(invoke);
+        }
     }
 }
 
@@ -297,6 +344,15 @@ fn kind(outcome: Outcome) -> Kind {
         Outcome::Ok => Kind::Ok,
         Outcome::Fail => Kind::Fail,
         Outcome::Info => Kind::Info,
+    }
+}
+
+/// A reply that came on a connection which a fault has maimed is no reply, whether
+/// it can be read or not. What says that there was none stays as it is.
+fn tampered(result: Result<[i64; 2], Reason>) -> Result<[i64; 2], Reason> {
+    match result {
+        Ok(_) | Err(Reason::Refused(_) | Reason::Unparsable(_)) => Err(Reason::Tampered),
+        other => other,
     }
 }
 

@@ -71,6 +71,25 @@ fn a_request_that_was_never_delivered_is_closed_by_an_evidence_line() {
 }
 
 #[test]
+fn what_came_on_a_connection_that_a_fault_has_maimed_is_indeterminate_however_it_reads() {
+    let written = Written::new();
+    let replies = [Ok([95, 10]), Err(Reason::Refused("no".into())), Err(Reason::Unparsable("x".into()))];
+    for reply in replies {
+        let operation = written.recorder.invoke(0, Transfer::request("a", "b", 5));
+        let client = SocketAddrV4::new(operation.source, 999);
+        written.recorder.tampered(&Tampered { link: Link::ClientsCoord, connection: 0, client });
+        assert_eq!(written.recorder.complete(operation, Some(client), reply), Outcome::Info);
+        written.recorder.closed(&closed(*client.ip(), 999, 6));
+    }
+    let sound = written.recorder.invoke(1, Transfer::request("a", "b", 5));
+    let client = SocketAddrV4::new(sound.source, 999);
+    written.recorder.tampered(&Tampered { link: Link::CoordSrv(1), connection: 0, client });
+    assert_eq!(written.recorder.complete(sound, None, Ok([95, 105])), Outcome::Ok);
+    assert_eq!(*written.recorder.acknowledged().borrow(), 1);
+    assert!(written.lines()[1].contains(r#""type":"info""#) && written.lines()[1].contains("a fault lost"));
+}
+
+#[test]
 fn a_replica_links_reports_are_no_evidence_about_clients() {
     let written = Written::new();
     let operation = written.recorder.invoke(0, Transfer::request("a", "b", 5));
@@ -88,8 +107,10 @@ fn faults_and_the_cluster_tell_their_places() {
         kind: FaultKind::Kill,
         nodes: &[Node::Srv(2)],
         messages: BTreeMap::from([(Link::CoordSrv(2), 8)]),
+        links: BTreeMap::new(),
+        observed: BTreeMap::new(),
     };
-    written.recorder.phase(Phase::Setup);
+    written.recorder.phase(Phase::Setup, None);
     written.recorder.node_ready(Node::Coord);
     written.recorder.fault_begin(fault());
     written.recorder.fault_end(fault(), true, None);
@@ -121,10 +142,10 @@ fn a_full_disk_is_told_once_and_kept_for_the_end() {
     let recorder = Recorder::new(full, RunClock::start()).unwrap();
     let failed = recorder.failed();
     assert_eq!(*failed.borrow(), None);
-    recorder.phase(Phase::Setup);
+    recorder.phase(Phase::Setup, None);
     assert_eq!(recorder.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
     assert!(failed.borrow().as_deref().unwrap().contains("No space"));
-    recorder.phase(Phase::Heal);
+    recorder.phase(Phase::Heal, None);
     assert_eq!(recorder.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
 }
 

@@ -11,9 +11,10 @@ use tokio::sync::watch;
 use super::RunWatcher;
 use crate::cluster::node::Watcher;
 use crate::cluster::proxy::Proxy;
-use crate::fault::{FaultKind, Link, Node};
+use crate::fault::network::NetworkPlan;
+use crate::fault::{FaultKind, Link, Node, Observed};
 use crate::history::Phase;
-use crate::nemesis::Journal;
+use crate::nemesis::{Effect, Journal};
 use crate::plan::PlannedFault;
 use crate::recorder::{FaultLine, Recorder};
 use crate::sync::lock;
@@ -47,8 +48,13 @@ impl Diary {
 
     /// The run enters a phase.
     pub(super) fn enter(&self, phase: Phase) {
+        self.enter_because(phase, None);
+    }
+
+    /// The run enters a phase before its time.
+    pub(super) fn enter_because(&self, phase: Phase, why: Option<&str>) {
         *lock(&self.phase) = phase;
-        self.recorder.phase(phase);
+        self.recorder.phase(phase, why);
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -65,7 +71,8 @@ impl Diary {
 
     fn line<'a>(&self, fault: &PlannedFault, nodes: &'a [Node]) -> FaultLine<'a> {
         let messages = self.proxies.iter().map(|(link, proxy)| (*link, proxy.messages())).collect();
-        FaultLine { id: fault.id, kind: fault.fault, nodes, messages }
+        let links = fault.network().map(NetworkPlan::places).unwrap_or_default();
+        FaultLine { id: fault.id, kind: fault.fault, nodes, messages, links, observed: Observed::new() }
     }
 }
 
@@ -81,8 +88,10 @@ impl Journal for Diary {
         self.watcher.note(&format!("{} {} begins", fault.fault, names(nodes)));
     }
 
-    fn end(&self, fault: &PlannedFault, nodes: &[Node], held: bool, error: Option<&str>) {
-        self.recorder.fault_end(self.line(fault, nodes), held, error);
+    fn end(&self, fault: &PlannedFault, nodes: &[Node], effect: &Effect) {
+        let (held, error) = (effect.held, effect.error.as_deref());
+        let line = FaultLine { observed: effect.observed.clone(), ..self.line(fault, nodes) };
+        self.recorder.fault_end(line, held, error);
         lock(&self.active).remove(&fault.id);
         let after = match (error, held) {
             (Some(why), _) => format!(": {why}"),

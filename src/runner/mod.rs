@@ -26,6 +26,7 @@ use crate::fault::{FaultKind, Node};
 use crate::history::Phase;
 use crate::plan::Plan;
 use crate::recorded::Rest;
+pub use crate::recorder::Listener;
 use crate::recorder::Progress;
 pub use phases::run;
 
@@ -43,6 +44,10 @@ pub struct Order {
     pub interrupted: watch::Receiver<bool>,
     /// Who watches.
     pub watcher: Arc<dyn RunWatcher>,
+    /// Who hears of every operation, if somebody wants to.
+    pub listener: Option<Arc<dyn Listener>>,
+    /// Turns to the reason when the faulty phase has shown enough.
+    pub enough: watch::Receiver<Option<String>>,
 }
 
 /// The files of a run directory that a run writes.
@@ -65,6 +70,8 @@ pub struct Ended {
     pub rest: Rest,
     /// Nodes that did not end on their stop signal.
     pub stubborn: Vec<Node>,
+    /// Whether the faulty phase was ended because it had shown enough.
+    pub cut_short: bool,
 }
 
 /// Whether a run went through all its phases.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -25,7 +26,7 @@ use crate::cluster::{Cluster, Parts, nodes_of};
 use crate::fault::{Link, Node};
 use crate::history::Phase;
 use crate::nemesis::{Nemesis, Signals};
-use crate::op::Transfer;
+use crate::op::{Outcome, Transfer};
 use crate::plan::Operations;
 use crate::plan::rng::{Purpose, Rng};
 use crate::recorded::Rest;
@@ -45,7 +46,12 @@ const PROBE_PAUSE: Duration = Duration::from_millis(100);
 pub async fn run(order: Order) -> Ended {
     match Stage::build(&order) {
         Ok(stage) => stage.play(&order).await,
-        Err(why) => Ended { how: How::Infra(why.to_string()), rest: Rest::NotReached, stubborn: Vec::new() },
+        Err(why) => Ended {
+            how: How::Infra(why.to_string()),
+            rest: Rest::NotReached,
+            stubborn: Vec::new(),
+            cut_short: false,
+        },
     }
 }
 
@@ -57,12 +63,15 @@ struct Stage {
     proxies: ProxyThread,
     bank: Bank,
     numbers: Arc<Numbers>,
+    cut_short: AtomicBool,
 }
 
 /// Why the faulty phase ended.
 enum Cut {
     /// Time is up, the operations are done, or a node ended: go on in order.
     Over,
+    /// It has shown enough, in words: go on in order.
+    Enough(String),
     /// End early.
     Early(How),
 }
@@ -72,6 +81,7 @@ impl Stage {
         let workload = &order.plan.workload;
         let clock = RunClock::start();
         let recorder = Recorder::create(&order.paths.history, clock)?;
+        order.listener.iter().for_each(|listener| recorder.tell(listener.clone()));
         let wire = Arc::new(WireRecord::create(&order.paths.wire, DEFAULT_LIMIT)?);
         let thread = ProxyThread::start()?;
         let mut proxies = BTreeMap::new();
@@ -96,6 +106,7 @@ impl Stage {
             proxies: thread,
             bank: Bank { port, deadline: workload.clients.deadline.0, half_close: false },
             numbers: Arc::new(Numbers::from(u64::from(workload.clients.count))),
+            cut_short: AtomicBool::new(false),
         })
     }
 
@@ -112,8 +123,9 @@ impl Stage {
         let stubborn = self.stop(order).await;
         ticker.abort();
         order.watcher.tick(&snapshot(&self.diary, &self.cluster, began));
+        let cut_short = self.cut_short.load(Ordering::Relaxed);
         let how = self.close().err().map_or(how, How::Infra);
-        Ended { how, rest, stubborn }
+        Ended { how, rest, stubborn, cut_short }
     }
 
     /// From the start of the nodes to files at rest.
@@ -194,11 +206,16 @@ impl Stage {
         let nemesis = tokio::spawn(nemesis.run(order.plan.faults.clone(), signals));
         let mut clients = self.clients(order, stopped);
         let cut = self.until_cut(order, &mut clients).await;
-        self.diary.enter(Phase::Heal);
+        let why = if let Cut::Enough(why) = &cut { Some(why.as_str()) } else { None };
+        self.cut_short.store(why.is_some(), Ordering::Relaxed);
+        self.diary.enter_because(Phase::Heal, why);
+        if let Some(why) = why {
+            order.watcher.note(&format!("the faulty phase ends early: {why}"));
+        }
         stop.send_replace(true);
         nemesis.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         match cut {
-            Cut::Over => all_done(&mut clients).await,
+            Cut::Over | Cut::Enough(_) => all_done(&mut clients).await,
             // Somebody waits: an operation cut off here is indeterminate, which is true.
             Cut::Early(_) => clients.shutdown().await,
         }
@@ -230,6 +247,7 @@ impl Stage {
         let mut interrupted = order.interrupted.clone();
         let mut failed = self.diary.recorder.failed();
         let mut unasked = self.diary.unasked_exit();
+        let mut enough = order.enough.clone();
         let ends_it = workload.checks.unrequested_exit == ExitPolicy::Violation;
         tokio::select! {
             biased;
@@ -239,6 +257,7 @@ impl Stage {
                 Cut::Early(How::Infra(format!("the history cannot be written: {why}")))
             }
             Ok(_) = unasked.wait_for(Option::is_some), if ends_it => Cut::Over,
+            Ok(why) = enough.wait_for(Option::is_some) => Cut::Enough(why.clone().unwrap_or_default()),
             () = all_done(clients) => Cut::Over,
             () = tokio::time::sleep(time) => Cut::Over,
         }
@@ -254,9 +273,8 @@ impl Stage {
             let recorder = &self.diary.recorder;
             let invocation = recorder.invoke(self.numbers.next(), Transfer::request(from, to, 0));
             let exchange = self.bank.transfer(invocation.source, &invocation.transfer).await;
-            let answered = exchange.result.is_ok();
-            recorder.complete(invocation, exchange.local, exchange.result);
-            if answered || Instant::now() >= ceiling {
+            let outcome = recorder.complete(invocation, exchange.local, exchange.result);
+            if outcome == Outcome::Ok || Instant::now() >= ceiling {
                 return;
             }
             tokio::time::sleep(PROBE_PAUSE).await;

@@ -7,6 +7,7 @@
 
 pub mod error;
 mod load;
+mod network;
 mod scalar;
 mod target;
 mod validate;
@@ -17,11 +18,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use load::{load, parse, refuse};
+pub use network::{How, Party, Way, cut_links};
 pub use scalar::{Name, Span};
 pub use target::Target;
 pub(crate) use validate::check_command;
 
 use crate::fault::FaultKind;
+use crate::fault::network::Distribution;
 
 /// A workload: what to start, what to ask of it, what to break, what to check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,6 +64,10 @@ pub struct Workload {
     /// The model that outcomes are judged by.
     #[serde(default = "default_model")]
     pub model: String,
+    /// Whether clients stop and faults are healed at the first operation that no order
+    /// explains; the run then goes through its other phases as ever.
+    #[serde(default = "default_stop")]
+    pub stop_on_violation: bool,
     /// What is checked.
     #[serde(default)]
     pub checks: Checks,
@@ -74,6 +81,10 @@ pub const DEFAULT_MODEL: &str = "bank:initial=100,guard=strict";
 
 fn default_model() -> String {
     DEFAULT_MODEL.into()
+}
+
+fn default_stop() -> bool {
+    true
 }
 
 /// One operation of a script.
@@ -281,8 +292,10 @@ impl Default for Amounts {
 pub struct FaultRule {
     /// What is done.
     pub fault: FaultKind,
-    /// To whom.
-    pub target: Target,
+    /// To whom; a link fault hits the link that leads there. Only a `partition`
+    /// with `groups` does without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// Rhythm: the mean time between two beginnings; each gap is drawn
     /// uniformly from 0 to twice this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -296,12 +309,42 @@ pub struct FaultRule {
     /// How long the fault lasts until it is healed.
     #[serde(rename = "for", default = "default_fault_span")]
     pub lasts: Span,
-    /// `delay` only: how much later each chunk arrives.
+    /// Network faults but `refuse` and `duplicate`: which way; `both` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Way>,
+    /// Network faults but `clog`: on for the first half of each such period, off for
+    /// the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flap: Option<Span>,
+    /// `delay`: how much later each chunk arrives. `slow-close`: how much later a
+    /// close does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Span>,
-    /// `delay` only: the latency of each chunk varies by up to so much, either way.
+    /// `delay`: how much the latency varies from chunk to chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jitter: Option<Span>,
+    /// `delay`: how the latency varies; `uniform` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
+    /// `bandwidth`: what all connections of the link carry together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+    /// `slice`: so many bytes at a time. `truncate`: each connection is cut after so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// `slice`: the pause between two pieces; 2ms by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Span>,
+    /// `duplicate`: the share of messages that arrive twice; 1 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+    /// `partition`: who is parted from whom. Links between members of different
+    /// groups are cut; who stands in none keeps all links.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<Vec<Party>>>,
+    /// `partition`: what is done to the links; `drop` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<How>,
 }
 
 fn default_fault_span() -> Span {

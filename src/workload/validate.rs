@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::{Accounts, FaultRule, NodeLaunch, Span, Target, Workload};
-use crate::fault::{FaultKind, Node};
+use super::{Accounts, FaultRule, NodeLaunch, Span, Target, Workload, network};
+use crate::fault::{Family, FaultKind, Node};
 
 /// A broken rule.
 #[derive(Debug)]
@@ -15,9 +15,9 @@ pub(super) struct Found {
     pub message: String,
 }
 
-type Rule = Result<(), Found>;
+pub(super) type Rule = Result<(), Found>;
 
-fn refuse(field: impl Into<String>, message: impl Into<String>) -> Rule {
+pub(super) fn refuse(field: impl Into<String>, message: impl Into<String>) -> Rule {
     Err(Found { field: field.into(), message: message.into() })
 }
 
@@ -59,7 +59,7 @@ fn positive(field: &str, span: Span) -> Rule {
     Ok(())
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(field: &str, found: T, least: T, most: T) -> Rule {
+pub(super) fn within<T: PartialOrd + std::fmt::Display>(field: &str, found: T, least: T, most: T) -> Rule {
     if found < least || found > most {
         return refuse(field, format!("found {found}; accepted: {least} to {most}"));
     }
@@ -213,8 +213,33 @@ fn fault(workload: &Workload, rule: &FaultRule, field: &str) -> Rule {
         return refuse(format!("{field}.at"), message);
     }
     positive(&format!("{field}.for"), rule.lasts)?;
-    target(workload, &rule.target, field)?;
-    latency(rule, field)
+    fields(rule, field)?;
+    match &rule.target {
+        Some(found) => target(workload, found, field)?,
+        None if rule.fault == FaultKind::Partition => {}
+        None => return refuse(field, format!("a `{}` needs `target`, such as \"one\"", rule.fault)),
+    }
+    match rule.fault.family() {
+        Family::Process => Ok(()),
+        Family::Network => network::validate(workload, rule, field),
+    }
+}
+
+/// What every rule may say.
+const COMMON: [&str; 5] = ["fault", "every", "at", "when", "for"];
+
+/// A field that the fault does not take would do nothing, silently.
+fn fields(rule: &FaultRule, field: &str) -> Rule {
+    let accepted = network::fields(rule.fault);
+    // Plain data with string keys: it always becomes an object of what is given.
+    let Ok(serde_json::Value::Object(given)) = serde_json::to_value(rule) else { return Ok(()) };
+    match given.keys().find(|name| !COMMON.contains(&name.as_str()) && !accepted.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => refuse(
+            format!("{field}.{name}"),
+            format!("has no meaning for `{}`, which takes {}", rule.fault, accepted.join(", ")),
+        ),
+    }
 }
 
 fn target(workload: &Workload, target: &Target, field: &str) -> Rule {
@@ -237,31 +262,6 @@ fn target(workload: &Workload, target: &Target, field: &str) -> Rule {
             format!("{replicas} replicas have no minority; accepted: 3 or more `cluster.replicas`, or `one`"),
         ),
         _ => Ok(()),
-    }
-}
-
-fn latency(rule: &FaultRule, field: &str) -> Rule {
-    let delay = rule.fault == FaultKind::Delay;
-    match (delay, rule.latency, rule.jitter) {
-        (true, None, _) => refuse(field, "a delay needs `latency`, such as \"50ms\""),
-        (false, Some(_), _) => refuse(
-            format!("{field}.latency"),
-            format!("has no meaning for `{}`, only for `delay`", rule.fault),
-        ),
-        (false, _, Some(_)) => refuse(
-            format!("{field}.jitter"),
-            format!("has no meaning for `{}`, only for `delay`", rule.fault),
-        ),
-        (true, Some(latency), jitter) => {
-            within(&format!("{field}.latency"), latency, Span(Duration::from_millis(1)), Span::seconds(600))?;
-            within(
-                &format!("{field}.jitter"),
-                jitter.unwrap_or(Span(Duration::ZERO)),
-                Span(Duration::ZERO),
-                latency,
-            )
-        }
-        (false, None, None) => Ok(()),
     }
 }
 

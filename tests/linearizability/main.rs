@@ -1,18 +1,22 @@
 //! The checker against brute force, and the properties that must hold of it.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "benchmarks use the rest")]
 mod big;
+mod cores;
+mod mutate;
+mod online;
 mod oracle;
+mod sequential;
 mod small;
 
 use std::io::Read;
 use std::time::Duration;
 
 use big::{Shape, simulate};
-use rsm_check::checker::linearizability::{Budget, Final, Outcome, check};
+use rsm_check::checker::linearizability::{Budget, Final, Outcome, check, closing, necessary};
 use rsm_check::checker::verify;
 use rsm_check::history::{Call, History, Observed};
-use small::{Case, case};
+use small::{Case, case, crowded};
 
 fn budget() -> Budget {
     Budget { time: Duration::from_secs(20), memory: 1 << 30 }
@@ -36,10 +40,10 @@ fn judged(case: &Case) -> Result<bool, String> {
 }
 
 /// Compares `count` random histories from `first` on; says how many were wrong ones.
-fn compare(first: u64, count: u64, most: u64) -> u64 {
+fn compare(make: impl Fn(u64, u64) -> Case, first: u64, count: u64, most: u64) -> u64 {
     let mut violations = 0;
     for seed in first..first + count {
-        let case = case(seed, most);
+        let case = make(seed, most);
         let Some(truth) = oracle::linearizable(&case.history, &case.model, &case.finals, 3_000_000) else {
             continue;
         };
@@ -53,8 +57,14 @@ fn compare(first: u64, count: u64, most: u64) -> u64 {
 
 #[test]
 fn small_histories_agree_with_brute_force() {
-    let violations = compare(0, 6_000, 6) + compare(1_000_000, 4_000, 10);
+    let violations = compare(case, 0, 6_000, 6) + compare(case, 1_000_000, 4_000, 10);
     assert!((2_000..8_000).contains(&violations), "{violations} of 10000 are violations: no even mix");
+}
+
+#[test]
+fn crowded_histories_agree_with_brute_force() {
+    let violations = compare(crowded, 0, 6_000, 14);
+    assert!((1_200..4_800).contains(&violations), "{violations} of 6000 are violations: no even mix");
 }
 
 #[test]
@@ -62,9 +72,51 @@ fn small_histories_agree_with_brute_force() {
 fn very_many_small_histories_agree_with_brute_force() {
     let count = std::env::var("RSM_CHECK_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(200_000);
     let first = std::env::var("RSM_CHECK_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000_000);
-    let short = compare(first, count / 2, 7);
-    let long = compare(first + count, count - count / 2, 10);
-    eprintln!("{count} histories compared, {} violations among them", short + long);
+    let short = compare(case, first, count / 4, 7);
+    let long = compare(case, first + count, count / 4, 10);
+    let crowds = compare(crowded, first, count - count / 4 * 2, 14);
+    eprintln!("{count} histories compared, {} violations among them", short + long + crowds);
+}
+
+#[test]
+fn what_has_an_order_meets_every_necessary_condition() {
+    let mut refuted = 0;
+    for seed in 2_000_000..2_010_000 {
+        let case = case(seed, 4 + seed % 6);
+        let Some(refutation) = necessary::refute(&case.history, &case.model, &case.finals) else { continue };
+        let truth = oracle::linearizable(&case.history, &case.model, &case.finals, 3_000_000);
+        assert_ne!(truth, Some(true), "seed {seed}: {refutation:?} {case:#?}");
+        refuted += 1;
+    }
+    assert!(refuted > 1_000, "only {refuted} of 10000 were refuted at once");
+}
+
+#[test]
+fn what_the_final_files_close_is_so_in_every_order() {
+    let mut told = 0;
+    for seed in 9_000_000..9_020_000 {
+        let case = case(seed, 4 + seed % 6);
+        let truth = |history: &rsm_check::history::History| {
+            oracle::linearizable(history, &case.model, &case.finals, 3_000_000)
+        };
+        let closing = closing::by_final_files(&case.history, &case.model, &case.finals).unwrap_or_default();
+        if closing.closed.is_empty() || truth(&case.history) != Some(true) {
+            continue;
+        }
+        let without = |left_out: &[u32]| {
+            let mut history = case.history.clone();
+            left_out.iter().for_each(|&at| history.operations[at as usize].never_delivered = true);
+            truth(&history)
+        };
+        let dropped = closing::never_moved(&case.history, &case.model, &case.finals);
+        assert_eq!(without(&dropped), Some(true), "seed {seed}: {closing:?} {case:#?}");
+        for closed in closing.closed.iter().filter(|closed| closed.least > 0) {
+            let too_few = without(&closed.operations[closed.least - 1..]);
+            assert_ne!(too_few, Some(true), "seed {seed}: {closed:?} {case:#?}");
+        }
+        told += 1;
+    }
+    assert!(told > 1_000, "only {told} of 20000 told anything");
 }
 
 #[test]
@@ -131,4 +183,18 @@ fn a_recorded_burst_that_a_delay_shuffled_is_explained() {
     flate2::read::GzDecoder::new(file).read_to_end(&mut text).expect("it is a gzip file");
     let history = rsm_check::history::read::read(text.as_slice()).expect("it is a history");
     assert_explained(&history, &[], "burst_of_16");
+}
+
+#[test]
+fn one_change_of_a_right_history_is_judged_as_brute_force_does() {
+    let (mut right, mut wrong) = (0, 0);
+    for case in (800_000..803_000).map(|seed| case(seed, 8)).filter(|case| case.right) {
+        for other in mutate::mutations(&case) {
+            let found = oracle::linearizable(&other.history, &other.model, &other.finals, 3_000_000);
+            let Some(truth) = found else { continue };
+            assert_eq!(judged(&other), Ok(truth), "{other:#?}");
+            (right, wrong) = (right + u64::from(truth), wrong + u64::from(!truth));
+        }
+    }
+    assert!(right > 1_000 && wrong > 1_000, "{right} right, {wrong} wrong: no even mix");
 }

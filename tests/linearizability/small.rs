@@ -2,7 +2,8 @@
 //!
 //! Everything that an engine might get wrong is likely here: guards that matter,
 //! indeterminate transfers, transfers onto the same account, unknown results,
-//! negative and huge amounts, files that differ.
+//! negative and huge amounts, files that differ. A second mix has many operations
+//! open at once, all of them with known results: batches of several moves.
 
 use rsm_check::checker::bank::{BankModel, Guard, Negative};
 use rsm_check::checker::linearizability::Final;
@@ -57,35 +58,86 @@ struct Sketch {
     delivered: bool,
 }
 
+/// What random histories are made of.
+struct Mix {
+    initial: &'static [i64],
+    amounts: &'static [i64],
+    /// Fewest accounts, and how many numbers of them there may be.
+    accounts: (u32, u64),
+    /// Most operations open at once, and how many such bounds there are from there on.
+    open: (usize, u64),
+    /// How likely an operation begins rather than ends, in percent.
+    invoke: u64,
+    /// How likely operations take effect first, before one that did returns, in percent.
+    late: u64,
+    /// Chances of an operation without a definite end, in percent.
+    doubt: &'static [u64],
+    /// How likely a transfer tells no balances, in percent.
+    silent: u64,
+}
+
+const EVERYTHING: Mix = Mix {
+    initial: &[1, 2, 3, 5, 10, 100, 0, -1, i64::MAX - 2],
+    amounts: &[1, 1, 2, 2, 3, 4, 5, 0, -1, -2, 60, i64::MAX, i64::MIN],
+    accounts: (2, 3),
+    open: (1, 6),
+    invoke: 40,
+    late: 0,
+    doubt: &[0, 0, 15, 40],
+    silent: 12,
+};
+
+const CROWDED: Mix = Mix {
+    initial: &[1, 2, 3, 4],
+    amounts: &[1, 1, 2, 2, 3, 4],
+    accounts: (2, 5),
+    open: (5, 6),
+    invoke: 75,
+    late: 70,
+    doubt: &[0],
+    silent: 0,
+};
+
 /// A random case of at most `most` operations.
 pub fn case(seed: u64, most: u64) -> Case {
+    mixed(seed, most, &EVERYTHING)
+}
+
+/// A random case in which up to ten operations with known results are open at once.
+pub fn crowded(seed: u64, most: u64) -> Case {
+    mixed(seed, most, &CROWDED)
+}
+
+fn mixed(seed: u64, most: u64, mix: &Mix) -> Case {
     let mut rng = Rng(seed);
     let model = BankModel {
-        initial: rng.pick(&[1, 2, 3, 5, 10, 100, 0, -1, i64::MAX - 2]),
+        initial: rng.pick(mix.initial),
         guard: rng.pick(&[Guard::Strict, Guard::Strict, Guard::AtLeast, Guard::None]),
         negative: rng.pick(&[Negative::Allowed, Negative::Refused]),
     };
-    let accounts = 2 + rng.below(3) as u32;
+    let accounts = mix.accounts.0 + rng.below(mix.accounts.1) as u32;
     let mut bank = vec![model.initial; accounts as usize];
     let (mut sketches, mut lines): (Vec<Sketch>, Vec<(usize, bool)>) = (Vec::new(), Vec::new());
     let (total, open_most, doubt) =
-        (1 + rng.below(most), 1 + rng.below(6) as usize, rng.pick(&[0, 0, 15, 40]));
+        (1 + rng.below(most), mix.open.0 + rng.below(mix.open.1) as usize, rng.pick(mix.doubt));
     let earlier = bank.clone();
     loop {
         let open: Vec<usize> = (0..sketches.len()).filter(|&at| !sketches[at].closed).collect();
         if open.is_empty() && sketches.len() as u64 == total {
             break;
         }
-        let invoke =
-            (sketches.len() as u64) < total && open.len() < open_most && (open.is_empty() || rng.chance(40));
+        let room = (sketches.len() as u64) < total && open.len() < open_most;
+        let invoke = room && (open.is_empty() || rng.chance(mix.invoke));
         if invoke {
             lines.push((sketches.len(), false));
-            sketches.push(sketch(&mut rng, accounts, doubt));
+            sketches.push(sketch(&mut rng, accounts, doubt, mix));
             continue;
         }
-        let at = rng.pick(&open);
+        let undone: Vec<usize> = open.iter().copied().filter(|&at| !sketches[at].done).collect();
+        let first = mix.late > 0 && !undone.is_empty() && rng.chance(mix.late);
+        let at = rng.pick(if first { &undone } else { &open });
         if !sketches[at].done {
-            happen(&mut rng, &mut sketches[at], &mut bank, &model);
+            happen(&mut rng, &mut sketches[at], &mut bank, &model, mix.silent);
         } else {
             sketches[at].closed = true;
             if sketches[at].outcome != Outcome::Info || rng.chance(50) {
@@ -102,13 +154,12 @@ pub fn case(seed: u64, most: u64) -> Case {
     Case { model, history: history(&sketches, &lines, accounts), finals, right }
 }
 
-fn sketch(rng: &mut Rng, accounts: u32, doubt: u64) -> Sketch {
+fn sketch(rng: &mut Rng, accounts: u32, doubt: u64, mix: &Mix) -> Sketch {
     let account = |rng: &mut Rng| AccountId(rng.below(u64::from(accounts)) as u32);
-    let amounts = [1, 1, 2, 2, 3, 4, 5, 0, -1, -2, 60, i64::MAX, i64::MIN];
     let call = if rng.chance(15) {
         Call::Read
     } else {
-        Call::Transfer { from: account(rng), to: account(rng), amount: rng.pick(&amounts) }
+        Call::Transfer { from: account(rng), to: account(rng), amount: rng.pick(mix.amounts) }
     };
     let outcome = match rng.below(100) {
         part if part < doubt => Outcome::Info,
@@ -120,7 +171,7 @@ fn sketch(rng: &mut Rng, accounts: u32, doubt: u64) -> Sketch {
 }
 
 /// The operation takes effect now, if it does at all.
-fn happen(rng: &mut Rng, sketch: &mut Sketch, bank: &mut [i64], model: &BankModel) {
+fn happen(rng: &mut Rng, sketch: &mut Sketch, bank: &mut [i64], model: &BankModel, silent: u64) {
     sketch.done = true;
     let happens = match sketch.outcome {
         Outcome::Ok => true,
@@ -138,14 +189,14 @@ fn happen(rng: &mut Rng, sketch: &mut Sketch, bank: &mut [i64], model: &BankMode
             {
                 (bank[from], bank[to]) = (after[0], after[1]);
             }
-            if sketch.outcome == Outcome::Ok && !rng.chance(12) {
+            if sketch.outcome == Outcome::Ok && !rng.chance(silent) {
                 sketch.observed = Observed::Pair([bank[from], bank[to]]);
             }
         }
         Call::Read => {
             let named = (0..).zip(bank.iter()).filter(|_| rng.chance(70));
             let seen = named.map(|(account, &value)| (AccountId(account), value)).collect();
-            if sketch.outcome == Outcome::Ok && !rng.chance(5) {
+            if sketch.outcome == Outcome::Ok && !rng.chance(silent / 2) {
                 sketch.observed = Observed::Balances(seen);
             }
         }

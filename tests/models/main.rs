@@ -2,13 +2,14 @@
 
 mod notation;
 mod oracle;
+mod properties;
 mod small;
 
 use std::time::Duration;
 
 use oracle::Kind;
 use rsm_check::checker::linearizability::Budget;
-use rsm_check::checker::models::by_text;
+use rsm_check::checker::models::{STAGES, Stage, by_text};
 use rsm_check::history::untyped::{UntypedHistory, read_untyped};
 use rsm_check::verdict::Verdict;
 use small::{Case, case};
@@ -17,6 +18,9 @@ fn budget() -> Budget {
     Budget { time: Duration::from_secs(20), memory: 1 << 30 }
 }
 
+/// Stages that small histories would not come to, made as narrow as they can be.
+const LATE: [Stage; 4] = [Stage::Relaxed(64), Stage::Beam(1), Stage::Beam(3), Stage::Exact(usize::MAX)];
+
 fn read(case: &Case) -> UntypedHistory {
     read_untyped(case.text().as_bytes()).unwrap_or_else(|why| panic!("{why}\n{}", case.text()))
 }
@@ -24,7 +28,14 @@ fn read(case: &Case) -> UntypedHistory {
 /// The verdict as a boolean. A pass was replayed by the checker itself: an order that
 /// does not hold is `undecided`, which is an error here.
 fn judged(kind: Kind, history: &UntypedHistory) -> Result<bool, String> {
-    let result = by_text(kind.name()).unwrap().judge(history, &budget()).map_err(|why| why.to_string())?;
+    judged_in(kind, history, &STAGES)
+}
+
+fn judged_in(kind: Kind, history: &UntypedHistory, stages: &[Stage]) -> Result<bool, String> {
+    let result = by_text(kind.name())
+        .unwrap()
+        .judge_in_stages(history, &budget(), stages)
+        .map_err(|why| why.to_string())?;
     match result.verdict {
         Some(Verdict::Pass) => Ok(true),
         Some(Verdict::Violation) if !result.details.is_empty() => Ok(false),
@@ -45,8 +56,17 @@ fn compare(kind: Kind, first: u64, count: u64, most: u64) -> u64 {
             kind.name(),
             case.text()
         );
-        let verdict = judged(kind, &read(&case));
-        assert_eq!(verdict, Ok(truth), "{}, seed {seed}, most {most}:\n{}", kind.name(), case.text());
+        let history = read(&case);
+        for stages in [&STAGES[..], &LATE] {
+            let verdict = judged_in(kind, &history, stages);
+            assert_eq!(
+                verdict,
+                Ok(truth),
+                "{}, seed {seed}, most {most}, {stages:?}:\n{}",
+                kind.name(),
+                case.text()
+            );
+        }
         violations += u64::from(!truth);
     }
     violations

@@ -1,41 +1,38 @@
-//! What each model's notation accepts and refuses, and small histories with the
-//! verdict that their folder is named after (`tests/models/histories`).
+//! What each model's notation accepts and refuses, and whether the examples of
+//! docs/HISTORY.md are what they say they are.
 
 use std::path::Path;
 
-use rsm_check::checker::models::by_text;
+use rsm_check::checker::bank::BankModel;
+use rsm_check::checker::linearizability::check_result;
+use rsm_check::checker::models::{NAMES, by_text};
+use rsm_check::history::read::read;
 use rsm_check::history::untyped::read_untyped;
 use rsm_check::verdict::Verdict;
 
 use super::budget;
 
-/// Every history of a folder gets the verdict that the folder is named after. The
-/// name of a file begins with its model, up to the first `_`.
-fn check(folder: &str, verdict: Verdict) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/histories").join(folder);
-    let mut seen = 0;
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        let path = entry.unwrap().path();
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.lines().next().unwrap_or_default().contains("\"note\":"), "{path:?} says nothing");
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let mut model = by_text(name.split('_').next().unwrap_or_default()).unwrap();
-        let history = read_untyped(text.as_bytes()).unwrap();
-        let result = model.judge(&history, &budget()).unwrap();
-        assert_eq!(result.verdict, Some(verdict), "{path:?}: {result:#?}");
-        seen += 1;
+/// The indented text after a line that begins so.
+fn example(document: &str, after: &str) -> String {
+    let from = document.lines().skip_while(|line| !line.starts_with(after)).skip(1);
+    let from = from.skip_while(|line| !line.starts_with("    "));
+    from.map_while(|line| line.strip_prefix("    ")).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn the_documented_example_of_every_model_is_a_right_history() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/HISTORY.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    for name in NAMES.split(", ") {
+        let text = example(&document, &format!("A history of `{name}`"));
+        assert!(text.lines().count() >= 4, "docs/HISTORY.md has no example of {name}: {text:?}");
+        let history = read_untyped(text.as_bytes()).unwrap_or_else(|why| panic!("{name}: {why}"));
+        let result = by_text(name).unwrap().judge(&history, &budget()).unwrap();
+        assert_eq!(result.verdict, Some(Verdict::Pass), "{name}: {result:#?}");
     }
-    assert!(seen > 6, "{folder:?} lacks models");
-}
-
-#[test]
-fn what_is_right_passes() {
-    check("ok", Verdict::Pass);
-}
-
-#[test]
-fn what_is_wrong_is_a_violation() {
-    check("violation", Verdict::Violation);
+    let bank = read(example(&document, "## The bank").as_bytes()).unwrap();
+    let result = check_result(&bank, &BankModel::default(), &[], &budget());
+    assert_eq!(result.verdict, Some(Verdict::Pass), "{result:#?}");
 }
 
 /// One operation that ended `ok`, and the refusal of it.
@@ -68,8 +65,8 @@ fn what_a_model_does_not_know_is_refused_with_line_and_what_is_accepted() {
 
 #[test]
 fn a_violation_tells_states_and_the_order_that_holds() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/models/histories/violation/register_stale_read.jsonl");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/violation/register_stale_read.jsonl");
     let history = read_untyped(std::fs::read(path).unwrap().as_slice()).unwrap();
     let result = by_text("register").unwrap().judge(&history, &budget()).unwrap();
     assert!(result.message.contains("no order explains #4 read of 1 by process 0"), "{result:#?}");

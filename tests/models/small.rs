@@ -26,27 +26,28 @@ impl Rng {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
+pub(super) enum End {
     Ok,
     Fail,
     Info,
 }
 
 #[derive(Clone, Debug)]
-struct Sketch {
-    ask: Ask,
-    told: Vec<i64>,
-    end: End,
+pub(super) struct Sketch {
+    pub ask: Ask,
+    pub told: Vec<i64>,
+    pub end: End,
     ran: bool,
     closed: bool,
     never_delivered: bool,
 }
 
 /// One case: what was asked, and the order of lines (operation, whether it returns).
+#[derive(Clone)]
 pub struct Case {
-    kind: Kind,
-    sketches: Vec<Sketch>,
-    lines: Vec<(usize, bool)>,
+    pub(super) kind: Kind,
+    pub(super) sketches: Vec<Sketch>,
+    pub(super) lines: Vec<(usize, bool)>,
     /// Nothing was spoilt: it must be accepted.
     pub right: bool,
 }

@@ -10,6 +10,7 @@ use rustc_hash::FxHashSet;
 
 use super::budget::{Meter, Stop};
 use super::config::{Config, Layout, Step, Trail, Uses, bits};
+use super::graph::Graph;
 use super::pending::Pending;
 use super::perhaps::{Classes, Limits, fixes};
 use super::problem::{Effect, Op};
@@ -32,6 +33,7 @@ pub struct Search<'a> {
     pub watch: Option<Vec<Box<[u64]>>>,
     pub trail: &'a mut Trail,
     pub uses: &'a mut Uses,
+    pub graph: &'a mut Graph,
     pub meter: &'a mut Meter,
 }
 
@@ -55,74 +57,7 @@ pub struct Work {
     pub fixes: u32,
 }
 
-/// What the quick look found.
-pub enum Quick {
-    /// The configuration was completed in place; it was the only way.
-    Done,
-    /// There is no way.
-    Dead,
-    /// Look properly.
-    Unclear,
-}
-
 impl Search<'_> {
-    /// Completes `target` in place when no other open operation can matter.
-    pub fn quick(&mut self, config: &mut Config, target: u32) -> Quick {
-        self.target = Some(target);
-        let pending = self.pending;
-        let (layout, op) = (self.layout, pending.op(target));
-        if layout.moved(&config.key, target) {
-            return Quick::Done;
-        }
-        let stayed = layout.stayed(&config.key, target);
-        if op.blind.is_some() || !self.alone(&config.key, target, op, stayed) {
-            return Quick::Unclear;
-        }
-        if op.before.is_some() && self.holds(&config.key, &op.needs().unwrap_or_default()) {
-            if stayed {
-                return Quick::Unclear;
-            }
-            config.trail = self.trail.push(config.trail, Step::Moved(op.number));
-            self.leave(&mut config.key, op);
-            config.trail = self.mark_stays(&mut config.key, config.trail, op.nodes(), None);
-            return Quick::Done;
-        }
-        if stayed {
-            return Quick::Done;
-        }
-        if op.can_stay && self.holds(&config.key, op.nodes()) {
-            config.trail = self.trail.push(config.trail, Step::Stayed(op.number));
-            return Quick::Done;
-        }
-        Quick::Dead
-    }
-
-    /// Whether no open operation can lead to what `op` needs, or would miss
-    /// something that `op` changes.
-    fn alone(&self, key: &[u64], target: u32, op: &Op, stayed: bool) -> bool {
-        if self.pending.any_blind() {
-            return false;
-        }
-        let leads = |&(account, value): &(u32, i64)| {
-            self.pending.at(account).iter().any(|entry| {
-                entry.mover
-                    && entry.seen == value
-                    && entry.slot != target
-                    && !self.layout.moved(key, entry.slot)
-            })
-        };
-        let misses = |&(account, value): &(u32, i64)| {
-            self.pending.at(account).iter().any(|entry| {
-                let explained = || self.layout.moved(key, entry.slot) || self.layout.stayed(key, entry.slot);
-                entry.stay && entry.seen == value && entry.slot != target && !explained()
-            })
-        };
-        if op.can_stay && !stayed && op.nodes().iter().any(leads) {
-            return false;
-        }
-        op.needs().is_none_or(|needs| !needs.iter().any(|node| leads(node) || misses(node)))
-    }
-
     /// Every way to complete `target`, appended to `out`.
     ///
     /// `fixes`: how many operations of the batch may call for indeterminate ones;
@@ -145,6 +80,10 @@ impl Search<'_> {
         }
         if self.layout.stayed(&config.key, target) {
             out.push(config.clone());
+        }
+        if fixes == 0 && !self.pending.any_blind() {
+            self.graph.update(self.pending);
+            return self.complete_known(config, target, out);
         }
         let wider = if fixes > 0 { Some(relevant(self, &config.key, target, wide)) } else { None };
         let loose = vec![0; self.layout.words].into();
@@ -187,7 +126,7 @@ impl Search<'_> {
     }
 
     /// Ends the batch with the target, if it can.
-    fn finish(&mut self, work: &Work, target: u32, out: &mut Vec<Config>) -> Result<(), Stop> {
+    pub fn finish(&mut self, work: &Work, target: u32, out: &mut Vec<Config>) -> Result<(), Stop> {
         let pending = self.pending;
         let op = pending.op(target);
         let stayed = self.layout.stayed(&work.key, target);
@@ -240,7 +179,7 @@ impl Search<'_> {
     }
 
     /// Lets another open operation move.
-    fn advance(&mut self, work: &Work, slot: u32, stack: &mut Vec<Work>) -> Result<(), Stop> {
+    pub fn advance(&mut self, work: &Work, slot: u32, stack: &mut Vec<Work>) -> Result<(), Stop> {
         let pending = self.pending;
         let op = pending.op(slot);
         let ready = match (op.blind, op.needs()) {
@@ -367,7 +306,7 @@ impl Search<'_> {
     }
 
     #[inline]
-    fn leave(&self, key: &mut [u64], op: &Op) {
+    pub fn leave(&self, key: &mut [u64], op: &Op) {
         op.nodes().iter().for_each(|&(account, value)| self.layout.set_balance(key, account, value));
     }
 

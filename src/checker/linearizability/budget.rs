@@ -3,6 +3,8 @@
 //! Running out is an answer (`undecided`), never a crash and never a pass. The
 //! only file of the engine that reads a clock.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a check may take.
@@ -49,12 +51,40 @@ pub struct Meter {
     pub corrections: usize,
     /// The most that was seen, in bytes.
     pub peak: usize,
+    called_off: Option<Arc<AtomicBool>>,
 }
 
 impl Meter {
     /// A meter that stops at `deadline` or above `memory` bytes.
     pub fn new(deadline: Instant, memory: usize) -> Self {
-        Self { deadline, memory, ticks: 0, held: 0, unit: 0, choices: 0, corrections: 0, peak: 0 }
+        Self {
+            deadline,
+            memory,
+            ticks: 0,
+            held: 0,
+            unit: 0,
+            choices: 0,
+            corrections: 0,
+            peak: 0,
+            called_off: None,
+        }
+    }
+
+    /// A meter for a check that goes on while something happens: it stops above
+    /// `memory` bytes, when `called_off` turns true, and `time` after each [`allow`](Self::allow).
+    pub fn while_wanted(memory: usize, called_off: Arc<AtomicBool>) -> Self {
+        Self { called_off: Some(called_off), ..Self::new(Instant::now(), memory) }
+    }
+
+    /// From now on so much time may pass.
+    pub fn allow(&mut self, time: Duration) {
+        self.deadline = Instant::now() + time;
+    }
+
+    /// A meter that begins now.
+    pub fn of(budget: &Budget) -> Self {
+        let time = budget.time.min(Duration::from_secs(1 << 30));
+        Self::new(Instant::now() + time, budget.memory)
     }
 
     /// Some work was done, and `units` are held for now.
@@ -70,6 +100,9 @@ impl Meter {
         self.peak = self.peak.max(bytes);
         if bytes > self.memory {
             return Err(Stop::Memory);
+        }
+        if self.called_off.as_ref().is_some_and(|off| off.load(Ordering::Relaxed)) {
+            return Err(Stop::Time);
         }
         if Instant::now() >= self.deadline { Err(Stop::Time) } else { Ok(()) }
     }

@@ -89,6 +89,15 @@ impl Layout {
         key[self.len() - 1] = u64::from(uses);
     }
 
+    /// The same key for more accounts, each of which holds `initial`.
+    pub fn with_accounts(self, key: &[u64], accounts: usize, initial: i64) -> Box<[u64]> {
+        let (known, uses) = key.split_at(self.len() - 1);
+        let mut more = known.to_vec();
+        more.resize(self.balances() + accounts, initial as u64);
+        more.extend_from_slice(uses);
+        more.into()
+    }
+
     /// The same key with more room in its masks.
     pub fn widen(self, key: &[u64], words: usize) -> Box<[u64]> {
         let mut wide = vec![0; 2 * words];
@@ -221,17 +230,34 @@ impl Trail {
         (self.nodes.len() - 1) as u32
     }
 
+    fn unpack(packed: u32) -> Step {
+        let number = packed & ((1 << KIND) - 1);
+        match packed >> KIND {
+            0 => Step::Moved(number),
+            1 => Step::Stayed(number),
+            _ => Step::Used(number),
+        }
+    }
+
+    /// The step of each node but the root, with its parent; parents come first.
+    pub fn nodes(&self) -> impl Iterator<Item = (u32, Step)> + '_ {
+        self.nodes.iter().skip(1).map(|&(parent, packed)| (parent, Self::unpack(packed)))
+    }
+
+    /// Takes off the first `count` nodes after the root. They must be a path from the
+    /// root that every other node, and every given one, descends from (or is its end).
+    pub fn take_off<'a>(&mut self, count: u32, live: impl Iterator<Item = &'a mut u32>) {
+        self.nodes.drain(1..=count as usize);
+        self.nodes.iter_mut().for_each(|(parent, _)| *parent = parent.saturating_sub(count));
+        live.for_each(|node| *node = node.saturating_sub(count));
+    }
+
     /// The steps up to a node, first to last.
     pub fn steps(&self, mut node: u32) -> Vec<Step> {
         let mut steps = Vec::new();
         while node != START {
             let (parent, packed) = self.nodes[node as usize];
-            let number = packed & ((1 << KIND) - 1);
-            steps.push(match packed >> KIND {
-                0 => Step::Moved(number),
-                1 => Step::Stayed(number),
-                _ => Step::Used(number),
-            });
+            steps.push(Self::unpack(packed));
             node = parent;
         }
         steps.reverse();

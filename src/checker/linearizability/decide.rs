@@ -9,31 +9,37 @@
 
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashSet;
-
 use super::arrivals::Arrivals;
 use super::budget::{Budget, Meter, Stop};
 use super::config::{Config, Step};
 use super::engine::{Alive, Engine, Policy};
 use super::explain;
 use super::guess;
+use super::necessary::{self, Refutation};
 use super::perhaps::{Classes, Limits};
 use super::plain::{self, Plain};
 use super::problem::{Event, Problem};
-use super::{Final, Outcome, Violation};
+use super::{Final, Outcome, Violation, closing};
 use crate::checker::bank::BankModel;
 use crate::checker::verify;
 use crate::history::History;
-use crate::op::Outcome as End;
 
 /// Decides whether one order explains the history and the final files.
 ///
 /// Never claims a pass that was not replayed, nor a violation that an exact search
 /// did not show.
 pub fn check(history: &History, model: &BankModel, finals: &[Final], budget: &Budget) -> Outcome {
-    let problem = Problem::new(history, model, finals);
-    Decision { history, finals, start: Instant::now(), budget: *budget, problem: &problem, furthest: 0 }.run()
+    let problem = Problem::new(history, model, finals).without(closing::never_moved(history, model, finals));
+    let decision =
+        Decision { history, finals, start: Instant::now(), budget: *budget, problem: &problem, furthest: 0 };
+    match necessary::refute(history, model, finals) {
+        Some(refutation) => Outcome::Violation(decision.refuted(refutation)),
+        None => decision.run(),
+    }
 }
+
+/// What a search may take, in seconds, only to say where every order ends.
+const FOR_WORDS: f64 = 2.0;
 
 struct Decision<'a> {
     history: &'a History,
@@ -62,9 +68,7 @@ const BEAMS: [(usize, usize, bool, f64); 3] =
 
 impl Decision<'_> {
     fn run(mut self) -> Outcome {
-        let perhaps = |operation: &crate::history::Operation| operation.outcome() == End::Info;
-        let indeterminate = self.history.operations.iter().filter(|operation| perhaps(operation)).count();
-        if indeterminate == 0 {
+        if !self.problem.has_indeterminate() {
             let found = self.exact(1.0);
             return self.outcome(found);
         }
@@ -86,6 +90,23 @@ impl Decision<'_> {
             }
         }
         self.outcome(last)
+    }
+
+    /// A condition that every order meets is broken; the search may still tell more.
+    fn refuted(mut self, refutation: Refutation) -> Violation {
+        let share = (FOR_WORDS / self.budget.time.as_secs_f64().max(1e-9)).min(0.2);
+        if let Found::Violation(mut violation) = self.exact(share) {
+            violation.reasons.insert(0, refutation.reason);
+            return violation;
+        }
+        Violation {
+            operation: refutation.operation,
+            concurrent: Vec::new(),
+            reasons: vec![refutation.reason],
+            prefix: Vec::new(),
+            explained: 0,
+            required: self.problem.required(),
+        }
     }
 
     fn outcome(&self, found: Found) -> Outcome {
@@ -150,7 +171,7 @@ impl Decision<'_> {
         Violation {
             operation: number,
             concurrent: explain::concurrent(engine, number),
-            reasons: explain::reasons(engine, before, number, self.problem),
+            reasons: explain::reasons(engine, before, number, &self.problem.accounts),
             prefix,
             explained,
             required: self.problem.required(),
@@ -263,14 +284,23 @@ const PLACES: usize = 16;
 /// The order that steps stand for: classes become operations, first invoked first
 /// used, and an operation that moves did not stay before.
 pub(super) fn order(steps: &[Step], classes: &Classes) -> Vec<u32> {
-    let moved = |step: &Step| if let Step::Moved(number) = step { Some(*number) } else { None };
-    let mut listed: FxHashSet<u32> = steps.iter().filter_map(moved).collect();
+    let mut listed: Vec<bool> = Vec::new();
+    let mut list = |number: u32| {
+        let at = number as usize;
+        listed.resize(listed.len().max(at + 1), false);
+        !std::mem::replace(&mut listed[at], true)
+    };
+    for step in steps {
+        if let Step::Moved(number) = step {
+            list(*number);
+        }
+    }
     let mut used: Vec<usize> = vec![0; classes.len() as usize];
     let mut order = Vec::with_capacity(steps.len());
     for &step in steps {
         match step {
             Step::Moved(number) => order.push(number),
-            Step::Stayed(number) if listed.insert(number) => order.push(number),
+            Step::Stayed(number) if list(number) => order.push(number),
             Step::Stayed(_) => {}
             Step::Used(class) => {
                 order.push(classes.class(class).members[used[class as usize]]);

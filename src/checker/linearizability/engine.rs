@@ -5,14 +5,15 @@
 //! but the orders themselves (`Trail`). Must not know where events come from,
 //! nor what is said about its answer.
 
-use rustc_hash::FxHashMap;
-
-use super::batch::{Quick, Search};
+use super::batch::Search;
 use super::budget::{Meter, Stop};
 use super::config::{Config, Layout, START, Step, Trail, Uses};
+use super::graph::Graph;
 use super::pending::Pending;
 use super::perhaps::{Classes, Limits};
 use super::problem::{Effect, Event, Op};
+use super::quick::Quick;
+use super::settled::Settled;
 use crate::checker::bank::BankModel;
 
 /// How thorough a search is.
@@ -89,15 +90,17 @@ struct Saved {
 }
 
 /// The incremental search.
+#[derive(Clone)]
 pub struct Engine {
     model: BankModel,
-    policy: Policy,
+    pub(super) policy: Policy,
     pending: Pending,
     classes: Classes,
-    layout: Layout,
+    pub(super) layout: Layout,
     frontier: Vec<Config>,
     trail: Trail,
-    uses: Uses,
+    pub(super) uses: Uses,
+    graph: Graph,
     saved: Vec<Saved>,
     collect_at: usize,
     returns: usize,
@@ -129,6 +132,7 @@ impl Engine {
             frontier: vec![Config { key, trail: START, cost: 0 }],
             trail: Trail::default(),
             uses: Uses::default(),
+            graph: Graph::default(),
             saved: Vec::new(),
             collect_at: 1 << 20,
             returns: 0,
@@ -150,6 +154,36 @@ impl Engine {
             Event::Return(number) => return self.returned(number),
         }
         Ok(Alive::Yes)
+    }
+
+    /// Makes room for more accounts, which hold the initial balance; not between
+    /// [`save`](Self::save) and [`restore`](Self::restore).
+    pub fn grow(&mut self, accounts: usize) {
+        if accounts <= self.layout.accounts {
+            return;
+        }
+        let (layout, initial) = (self.layout, self.model.initial);
+        self.frontier
+            .iter_mut()
+            .for_each(|config| config.key = layout.with_accounts(&config.key, accounts, initial));
+        self.layout.accounts = accounts;
+        self.pending.grow(accounts);
+        self.classes.grow(accounts);
+    }
+
+    /// Hands over, and forgets, the operations that come first in every order that
+    /// is left. `last`: nothing follows, so that one order may stand for all.
+    pub fn settle(&mut self, settled: &mut Settled, last: bool, take: &mut dyn FnMut(u32)) {
+        if last {
+            self.frontier.truncate(1);
+        }
+        let tips = self.frontier.iter_mut().map(|config| &mut config.trail).collect();
+        settled.take_off(&mut self.trail, tips, &self.pending, &self.classes, take);
+    }
+
+    /// Steps of orders that are held.
+    pub fn held_steps(&self) -> usize {
+        self.trail.len()
     }
 
     /// The explanations of everything that returned so far.
@@ -324,50 +358,9 @@ impl Engine {
             watch: None,
             trail: &mut self.trail,
             uses: &mut self.uses,
+            graph: &mut self.graph,
             meter: &mut self.meter,
         }
-    }
-
-    /// Drops explanations that another one covers: same moves and balances, at
-    /// least the same revocable no-ops, at most the same indeterminate operations.
-    fn thin(&mut self, mut configs: Vec<Config>) -> Result<Vec<Config>, Stop> {
-        if configs.len() <= 1 {
-            return Ok(configs);
-        }
-        configs.sort_unstable_by_key(|config| config.cost);
-        let layout = self.layout;
-        let mut groups: FxHashMap<(&[u64], &[u64]), Vec<usize>> = FxHashMap::default();
-        let mut keep = vec![true; configs.len()];
-        let mut kept = 0;
-        for (at, config) in configs.iter().enumerate() {
-            self.meter.tick(2 * configs.len())?;
-            let key = &config.key;
-            let group =
-                groups.entry((&key[..layout.words], &key[layout.balances()..layout.len() - 1])).or_default();
-            if kept >= self.policy.width || group.iter().any(|&other| self.covers(&configs[other], config)) {
-                keep[at] = false;
-                continue;
-            }
-            group.retain(|&other| {
-                let covered = self.covers(config, &configs[other]);
-                keep[other] &= !covered;
-                kept -= usize::from(covered);
-                !covered
-            });
-            group.push(at);
-            kept += 1;
-        }
-        let mut keep = keep.into_iter();
-        configs.retain(|_| keep.next().unwrap_or(true));
-        Ok(configs)
-    }
-
-    /// Both have the same moves and balances.
-    fn covers(&self, one: &Config, other: &Config) -> bool {
-        let (words, layout) = (self.layout.words, self.layout);
-        let stays = one.key[words..2 * words].iter().zip(&other.key[words..2 * words]);
-        stays.into_iter().all(|(one, other)| other & !one == 0)
-            && self.uses.within(layout.uses(&one.key), layout.uses(&other.key))
     }
 
     fn widen(&mut self) {

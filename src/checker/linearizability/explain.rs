@@ -2,9 +2,11 @@
 
 use super::config::Config;
 use super::engine::Engine;
-use super::problem::{Op, Problem};
-use super::{Budget, Final, Outcome, Violation, check};
+use super::online::Refuted;
+use super::problem::Op;
+use super::{Budget, Final, Outcome, Violation, check, closing};
 use crate::checker::bank::BankModel;
+use crate::checker::count;
 use crate::history::{Call, History, Observed};
 use crate::op::Outcome as End;
 use crate::verdict::{CheckName, CheckResult};
@@ -21,7 +23,7 @@ pub fn check_result(history: &History, model: &BankModel, finals: &[Final], budg
 
 /// Words an outcome for a report.
 pub fn in_words(history: &History, model: &BankModel, finals: &[Final], outcome: &Outcome) -> CheckResult {
-    let words = Words { history, finals };
+    let words = Words { history, model, finals };
     let name = CheckName::Linearizable;
     match outcome {
         Outcome::Linearizable { witness } => {
@@ -34,11 +36,11 @@ pub fn in_words(history: &History, model: &BankModel, finals: &[Final], outcome:
             CheckResult::pass(name, message).with_details(words.closed(Some(happened)))
         }
         Outcome::Violation(violation) => {
-            let message = format!(
-                "no order explains {}; the {} before it can be explained",
-                words.operation(violation.operation),
-                violation.explained
-            );
+            let before = match violation.explained {
+                0 => String::new(),
+                explained => format!("; the {explained} before it can be explained"),
+            };
+            let message = format!("no order explains {}{before}", words.operation(violation.operation));
             CheckResult::violation(name, message).with_details(words.violation(violation, model))
         }
         Outcome::Undecided { reason, explained, required } => {
@@ -49,6 +51,23 @@ pub fn in_words(history: &History, model: &BankModel, finals: &[Final], outcome:
             CheckResult::undecided(name, message).with_details(words.closed(None))
         }
     }
+}
+
+/// Words a refutation of a history that was not held: `history` has its last
+/// operations, from number `first` on.
+pub fn refuted_in_words(history: &History, first: u32, refuted: &mut Refuted) -> CheckResult {
+    let words = Words { history, model: &BankModel::default(), finals: &[] };
+    let phrase = |number: u32| {
+        let at = number.checked_sub(first).filter(|&at| (at as usize) < history.operations.len());
+        at.map(|at| words.operation(at))
+    };
+    let what = phrase(refuted.operation)
+        .unwrap_or_else(|| format!("the operation that ended at index {}", refuted.line.0));
+    let message = format!("no order explains {what}; the {} before it can be explained", refuted.explained);
+    let mut details = refuted.reasons(&history.accounts);
+    let open = refuted.concurrent.iter().take(10).filter_map(|&number| phrase(number));
+    details.extend(open.map(|operation| format!("open at that moment: {operation}")));
+    CheckResult::violation(CheckName::Linearizable, message).with_details(details)
 }
 
 /// Operations open when one returns, without itself.
@@ -65,7 +84,7 @@ pub(super) fn reasons(
     engine: &mut Engine,
     before: &[Config],
     number: u32,
-    problem: &Problem<'_>,
+    accounts: &[String],
 ) -> Vec<String> {
     let states = engine.states_before(before, number, STATES);
     let layout = engine.layout();
@@ -73,7 +92,7 @@ pub(super) fn reasons(
     let Some(op) = pending.slot(number).map(|slot| pending.op(slot)) else { return Vec::new() };
     let reach = Reach {
         states: states.iter().map(|key| key[layout.balances()..layout.len() - 1].to_vec()).collect(),
-        problem,
+        accounts,
     };
     let mut reasons = Vec::new();
     if let Some(needs) = op.needs() {
@@ -98,14 +117,14 @@ fn impossible(op: &Op) -> String {
 
 struct Reach<'a> {
     states: Vec<Vec<u64>>,
-    problem: &'a Problem<'a>,
+    accounts: &'a [String],
 }
 
 impl Reach<'_> {
     /// Names an account that never holds what is needed, or says that the needed
     /// values never meet.
     fn why(&self, needs: &[(u32, i64)], purpose: &str) -> String {
-        let name = |account: u32| &self.problem.accounts[account as usize];
+        let name = |account: u32| &self.accounts[account as usize];
         for &(account, value) in needs {
             let values = self.values(account);
             if !values.contains(&value) {
@@ -136,9 +155,10 @@ fn list(values: &[i64]) -> String {
 }
 
 /// Words for operations of one history.
-struct Words<'a> {
-    history: &'a History,
-    finals: &'a [Final],
+pub(super) struct Words<'a> {
+    pub history: &'a History,
+    pub model: &'a BankModel,
+    pub finals: &'a [Final],
 }
 
 impl Words<'_> {
@@ -151,7 +171,7 @@ impl Words<'_> {
     }
 
     /// One operation in one phrase.
-    fn operation(&self, number: u32) -> String {
+    pub fn operation(&self, number: u32) -> String {
         let Some(operation) = self.history.operations.get(number as usize) else {
             let file = self.finals.get(number as usize - self.history.operations.len());
             return format!("the final file of {}", file.map_or("?", |file| file.node.as_str()));
@@ -187,11 +207,11 @@ impl Words<'_> {
         if violation.concurrent.len() > 10 {
             lines.push(format!("and {} more open operations", violation.concurrent.len() - 10));
         }
-        lines.push(format!(
-            "the longest order that holds has {} operations; it ends with",
-            violation.prefix.len()
-        ));
-        lines.extend(self.last_steps(&violation.prefix, model));
+        if !violation.prefix.is_empty() {
+            let operations = count(violation.prefix.len() as u64, "operation");
+            lines.push(format!("the longest order that holds has {operations}; it ends with"));
+            lines.extend(self.last_steps(&violation.prefix, model));
+        }
         lines.extend(self.closed(None));
         lines
     }
@@ -237,7 +257,40 @@ impl Words<'_> {
         if !closed.is_empty() {
             lines.push(format!("closed by evidence, never delivered: {}", shorten(&closed)));
         }
+        lines.extend(self.closed_by_files());
         lines
+    }
+
+    /// What the final files tell of operations without a definite end.
+    fn closed_by_files(&self) -> Vec<String> {
+        let Some(closing) = closing::by_final_files(self.history, self.model, self.finals) else {
+            return Vec::new();
+        };
+        let names = |numbers: &[u32]| -> Vec<String> {
+            let operations =
+                numbers.iter().filter_map(|&number| self.history.operations.get(number as usize));
+            operations.map(|operation| format!("#{}", operation.invoke)).collect()
+        };
+        let (mut moved, mut never, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+        for class in &closing.closed {
+            let (names, all) = (names(&class.operations), class.operations.len());
+            match (class.least, class.most) {
+                (least, _) if least == all => moved.extend(names),
+                (_, 0) => never.extend(names),
+                (least, most) => {
+                    let number = if least == most { least.to_string() } else { format!("{least} to {most}") };
+                    classes.push(format!(
+                        "closed by the final files, {number} of these {all} equal ones moved money: {}",
+                        shorten(&names)
+                    ));
+                }
+            }
+        }
+        let told = |what: &str, names: &[String]| {
+            (!names.is_empty()).then(|| format!("closed by the final files, {what}: {}", shorten(names)))
+        };
+        let whole = told("moved money", &moved).into_iter().chain(told("never moved money", &never));
+        whole.chain(classes).collect()
     }
 }
 

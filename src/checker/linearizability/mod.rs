@@ -7,28 +7,41 @@
 //! the one a replica really used, nor liveness.
 //!
 //! [`problem`] makes events of a history, [`engine`] consumes them, `batch` finds
-//! the ways to complete one operation, `perhaps` chooses indeterminate ones, `runs`
-//! and `burst` guess many at once (the latter from what `sources` reads), `guess`
-//! bets on a `server` that works off `arrivals` in about their order, [`decide`]
-//! runs exact and bounded searches within a budget; every acceptance is replayed by
-//! [`super::verify`], which shares nothing with the search.
+//! the ways to complete one operation (`quick` and `known` those that known results
+//! alone allow, over the `graph` of open operations), `perhaps` chooses indeterminate
+//! ones, `runs` and `burst` guess many at once (the latter from what `sources` reads),
+//! `cover` drops explanations that others cover, `guess` bets on a `server` that works
+//! off `arrivals` in about their order. [`online`] feeds the engine while a history
+//! comes into being, [`settled`] hands over what every order begins with. [`necessary`]
+//! refutes at once what no order can give, [`closing`] leaves out what the final files
+//! prove to have moved nothing,
+//! [`decide`] runs exact and bounded searches within a budget; every acceptance is
+//! replayed by [`super::verify`], which shares nothing with the search.
 
 pub mod budget;
+pub mod closing;
 pub mod decide;
 pub mod engine;
 mod explain;
+pub mod necessary;
+pub mod online;
 pub mod problem;
 
 mod arrivals;
 mod batch;
 mod burst;
 mod config;
+mod cover;
+mod graph;
 mod guess;
+mod known;
 mod pending;
 mod perhaps;
 mod plain;
+mod quick;
 mod relevant;
 mod runs;
+pub mod settled;
 mod server;
 mod sources;
 
@@ -36,7 +49,8 @@ use crate::history::data_file::DataFile;
 
 pub use budget::{Budget, Stop};
 pub use decide::check;
-pub use explain::{check_result, in_words};
+pub use explain::{check_result, in_words, refuted_in_words};
+pub use online::{Halt, Online, Refuted};
 
 /// One replica's file after the run.
 #[derive(Debug, Clone, PartialEq, Eq)]

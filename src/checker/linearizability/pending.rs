@@ -46,6 +46,11 @@ impl Pending {
         }
     }
 
+    /// Makes room for more accounts.
+    pub fn grow(&mut self, accounts: usize) {
+        self.by_account.resize(accounts.max(self.by_account.len()), Vec::new());
+    }
+
     /// Opens an operation and returns its slot.
     pub fn insert(&mut self, op: Op) -> u32 {
         let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
@@ -88,6 +93,11 @@ impl Pending {
     #[inline]
     pub fn op(&self, slot: u32) -> &Op {
         self.slots[slot as usize].as_ref().expect("only open slots are asked for")
+    }
+
+    /// The operation in a slot, if it is open.
+    pub fn get(&self, slot: u32) -> Option<&Op> {
+        self.slots.get(slot as usize)?.as_ref()
     }
 
     /// Open operations that touch an account.

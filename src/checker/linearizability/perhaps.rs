@@ -60,6 +60,13 @@ impl Classes {
         }
     }
 
+    /// Makes room for more accounts.
+    pub fn grow(&mut self, accounts: usize) {
+        let accounts = accounts.max(self.touching.len());
+        self.touching.resize(accounts, Vec::new());
+        self.sums.resize(accounts, Some(FxHashSet::from_iter([0])));
+    }
+
     /// One more operation of a class may have happened; `now` counts returns.
     pub fn add(&mut self, number: u32, effect: Effect, now: usize) {
         if self.bursts.is_empty() || now > self.last + CALM {

@@ -116,6 +116,8 @@ pub struct Problem<'a> {
     /// (index of completion line, operation number) of `ok` operations, in order.
     returns: Vec<(u64, u32)>,
     files: Vec<Op>,
+    /// Indeterminate operations that are left out.
+    closed: rustc_hash::FxHashSet<u32>,
     /// Names of all accounts, those of the history first.
     pub accounts: Vec<String>,
 }
@@ -133,7 +135,22 @@ impl<'a> Problem<'a> {
         let first = history.operations.len() as u32;
         let files =
             (first..).zip(files).map(|(number, file)| file_read(number, file, &accounts, model)).collect();
-        Self { history, model: *model, returns, files, accounts }
+        let closed = rustc_hash::FxHashSet::default();
+        Self { history, model: *model, returns, files, closed, accounts }
+    }
+
+    /// Leaves out indeterminate operations that changed nothing in any order.
+    pub fn without(mut self, closed: impl IntoIterator<Item = u32>) -> Self {
+        self.closed.extend(closed);
+        self
+    }
+
+    /// Whether some operation may or may not have happened.
+    pub fn has_indeterminate(&self) -> bool {
+        let open = |(number, operation): (u32, &Operation)| {
+            operation.outcome() == Outcome::Info && !self.closed.contains(&number)
+        };
+        (0..).zip(&self.history.operations).any(open)
     }
 
     /// The rules that judge.
@@ -161,7 +178,11 @@ impl<'a> Problem<'a> {
                 let next_return = returns.peek().map_or(u64::MAX, |(index, _)| *index);
                 match invokes.next_if(|(_, operation)| operation.invoke < next_return) {
                     Some((number, operation)) => {
-                        if let Some(event) = self.invocation(number, operation) {
+                        let closed = operation.outcome() == Outcome::Info && self.closed.contains(&number);
+                        if closed {
+                            continue;
+                        }
+                        if let Some(event) = invocation(number, operation, &self.model) {
                             return Some(event);
                         }
                     }
@@ -170,30 +191,29 @@ impl<'a> Problem<'a> {
             }
         })
     }
+}
 
-    fn invocation(&self, number: u32, operation: &Operation) -> Option<Event> {
-        match operation.outcome() {
-            Outcome::Ok => Some(Event::Invoke(self.required_op(number, operation))),
-            Outcome::Fail => None,
-            Outcome::Info => Some(Event::Perhaps(number, effect(operation, &self.model)?)),
-        }
+/// What the invocation of an operation is to the engine; `None` if it can have no effect.
+pub fn invocation(number: u32, operation: &Operation, model: &BankModel) -> Option<Event> {
+    match operation.outcome() {
+        Outcome::Ok => Some(Event::Invoke(required_op(number, operation, model))),
+        Outcome::Fail => None,
+        Outcome::Info => Some(Event::Perhaps(number, effect(operation, model)?)),
     }
+}
 
-    fn required_op(&self, number: u32, operation: &Operation) -> Op {
-        let observed =
-            operation.completion.as_ref().map_or(&Observed::Nothing, |completion| &completion.observed);
-        match (&operation.call, observed) {
-            (&Call::Transfer { from, to, amount }, &Observed::Pair(seen)) => {
-                Op::transfer(number, [from.0, to.0], amount, seen, &self.model)
-            }
-            (&Call::Transfer { from, to, amount }, _) => {
-                Op::blind(number, [from.0, to.0], amount, &self.model)
-            }
-            (Call::Read, Observed::Balances(seen)) => {
-                Op::look(number, seen.iter().map(|&(account, balance)| (account.0, balance)).collect())
-            }
-            (Call::Read, _) => Op::look(number, Vec::new()),
+fn required_op(number: u32, operation: &Operation, model: &BankModel) -> Op {
+    let observed =
+        operation.completion.as_ref().map_or(&Observed::Nothing, |completion| &completion.observed);
+    match (&operation.call, observed) {
+        (&Call::Transfer { from, to, amount }, &Observed::Pair(seen)) => {
+            Op::transfer(number, [from.0, to.0], amount, seen, model)
         }
+        (&Call::Transfer { from, to, amount }, _) => Op::blind(number, [from.0, to.0], amount, model),
+        (Call::Read, Observed::Balances(seen)) => {
+            Op::look(number, seen.iter().map(|&(account, balance)| (account.0, balance)).collect())
+        }
+        (Call::Read, _) => Op::look(number, Vec::new()),
     }
 }
 
@@ -207,7 +227,8 @@ pub fn effect(operation: &Operation, model: &BankModel) -> Option<Effect> {
     }
 }
 
-fn all_accounts(history: &History, files: &[Final]) -> Vec<String> {
+/// Names of all accounts, those of the history first.
+pub fn all_accounts(history: &History, files: &[Final]) -> Vec<String> {
     let mut accounts = history.accounts.clone();
     let mut known: rustc_hash::FxHashSet<String> = accounts.iter().cloned().collect();
     for (name, _) in files.iter().flat_map(|file| &file.file.balances) {

@@ -16,6 +16,8 @@ pub(super) struct Attempt<S, const N: usize> {
     pub bits: Bits<N>,
     pub state: S,
     pub tip: Tip,
+    /// How many indeterminate operations took effect; decides only what is tried first.
+    pub used: u32,
 }
 
 /// Up to here a scan is faster than a table.
@@ -47,8 +49,19 @@ impl<S: Clone + Eq + Hash, const N: usize> Antichain<S, N> {
         &self.attempts[at]
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Attempt<S, N>> {
-        self.attempts.iter()
+    /// A copy of the attempt at this place, if there is one.
+    pub fn at(&self, at: usize) -> Option<Attempt<S, N>> {
+        self.attempts.get(at).cloned()
+    }
+
+    /// Keeps so many attempts, those that used the fewest indeterminate operations.
+    pub fn narrow(&mut self, width: usize) {
+        if self.attempts.len() > width {
+            self.attempts.sort_by_key(|attempt| attempt.used);
+            self.attempts.truncate(width);
+            self.by_state.clear();
+            self.exact.clear();
+        }
     }
 
     pub fn tips(&mut self) -> impl Iterator<Item = &mut Tip> {

@@ -5,16 +5,31 @@ use std::time::Instant;
 
 use super::engine::{Engine, Found};
 use super::problem::{Operations, Part, parts};
+use super::stage::{STAGES, Stage};
 use super::{Model, Outcome, Violation, witness};
 use crate::checker::linearizability::budget::Meter;
 use crate::checker::linearizability::{Budget, Stop};
 
 /// States that a violation lists.
 const STATES: usize = 6;
+/// Attempts kept when only an order of what came before a violation is looked for.
+const PREFIX_BEAM: usize = 64;
 
 /// Whether one order explains all operations. They stand in the order of their
 /// invocations; their events must all be at different places.
 pub fn check<M: Model>(model: &M, operations: &Operations<M>, budget: &Budget) -> Outcome {
+    check_in_stages(model, operations, budget, &STAGES)
+}
+
+/// The same with stages of one's own, as tests need it: small histories would never
+/// come past the first of [`STAGES`]. Any stages are sound; if the last is not
+/// `Exact(usize::MAX)`, more is `undecided`.
+pub fn check_in_stages<M: Model>(
+    model: &M,
+    operations: &Operations<M>,
+    budget: &Budget,
+    stages: &[Stage],
+) -> Outcome {
     let started = Instant::now();
     let deadline =
         started.checked_add(budget.time).unwrap_or(started + std::time::Duration::from_secs(1 << 32));
@@ -23,11 +38,8 @@ pub fn check<M: Model>(model: &M, operations: &Operations<M>, budget: &Budget) -
     let (mut orders, mut before, mut undecided) = (Vec::new(), 0, None);
     for part in &parts {
         let mut meter = Meter::new(deadline, budget.memory);
-        let found = match search(model, operations, &slots, part, &mut meter) {
-            Some(found) => found,
-            None => Found::Stopped { stop: Stop::Memory, explained: 0 },
-        };
-        match found {
+        let search = Search { model, operations, slots: &slots, part };
+        match search.decide(stages, &mut meter) {
             Found::Dead { operation, concurrent, states, prefix, explained } => {
                 return Outcome::Violation(Violation {
                     operation,
@@ -43,6 +55,7 @@ pub fn check<M: Model>(model: &M, operations: &Operations<M>, budget: &Budget) -
                 undecided = undecided.or(Some(stop));
                 before += explained;
             }
+            Found::Open => undecided = undecided.or(Some(Stop::Memory)),
             Found::Order(order) => {
                 before += part.required;
                 orders.push(order);
@@ -61,20 +74,73 @@ pub fn check<M: Model>(model: &M, operations: &Operations<M>, budget: &Budget) -
     }
 }
 
-/// As narrow as the part allows; `None` if more is open than any width holds.
-fn search<M: Model>(
-    model: &M,
-    operations: &Operations<M>,
-    slots: &[u32],
-    part: &Part,
-    meter: &mut Meter,
-) -> Option<Found<M::State>> {
-    match part.slots {
-        0..=64 => Some(Engine::<M, 1>::new(model, operations, slots, part).run(meter)),
-        65..=256 => Some(Engine::<M, 4>::new(model, operations, slots, part).run(meter)),
-        257..=2048 => Some(Engine::<M, 32>::new(model, operations, slots, part).run(meter)),
-        2049..=16384 => Some(Engine::<M, 256>::new(model, operations, slots, part).run(meter)),
-        _ => None,
+/// One part to be searched.
+struct Search<'a, M: Model> {
+    model: &'a M,
+    operations: &'a Operations<M>,
+    slots: &'a [u32],
+    part: &'a Part,
+}
+
+impl<M: Model> Search<'_, M> {
+    /// The answer of the first stage that has one.
+    fn decide(&self, stages: &[Stage], meter: &mut Meter) -> Found<M::State> {
+        let (mut most, mut last) = (0, Found::Open);
+        for &stage in stages {
+            // Without indeterminate operations nothing can be relaxed.
+            if stage.relaxed() && self.part.slots == self.part.definite {
+                continue;
+            }
+            last = match self.run(stage, self.part, meter) {
+                Found::Open => Found::Open,
+                Found::Stopped { stop, explained } => {
+                    most = most.max(explained);
+                    return Found::Stopped { stop, explained: most };
+                }
+                Found::Order(order) if stage.relaxed() && !self.holds(&order) => Found::Open,
+                Found::Dead { operation, concurrent, states, prefix, explained } if stage.relaxed() => {
+                    let prefix = self.proven(operation, prefix, meter);
+                    Found::Dead { operation, concurrent, states, prefix, explained }
+                }
+                found => found,
+            };
+            if !matches!(last, Found::Open) {
+                break;
+            }
+        }
+        last
+    }
+
+    fn holds(&self, order: &[u32]) -> bool {
+        witness::holds(self.model, self.operations, order)
+    }
+
+    /// An order of all that returned before an operation that a relaxed search could not
+    /// explain: what that search came with, if it holds, or what a beam finds, or none.
+    fn proven(&self, operation: u32, prefix: Vec<u32>, meter: &mut Meter) -> Vec<u32> {
+        if self.holds(&prefix) {
+            return prefix;
+        }
+        match self.run(Stage::Beam(PREFIX_BEAM), &self.part.before(operation), meter) {
+            Found::Order(order) if self.holds(&order) => order,
+            _ => Vec::new(),
+        }
+    }
+
+    /// As narrow as the part allows; gives up if more is open than any width holds.
+    fn run(&self, stage: Stage, part: &Part, meter: &mut Meter) -> Found<M::State> {
+        let slots = if stage.relaxed() { part.definite } else { part.slots };
+        match slots {
+            0..=64 => self.with::<1>(stage, part, meter),
+            65..=256 => self.with::<4>(stage, part, meter),
+            257..=2048 => self.with::<32>(stage, part, meter),
+            2049..=16384 => self.with::<256>(stage, part, meter),
+            _ => Found::Open,
+        }
+    }
+
+    fn with<const N: usize>(&self, stage: Stage, part: &Part, meter: &mut Meter) -> Found<M::State> {
+        Engine::<M, N>::new(stage, self.model, self.operations, self.slots, part).run(meter)
     }
 }
 

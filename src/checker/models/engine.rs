@@ -4,18 +4,27 @@
 //! to; nothing in it grows with the history. When an operation returns, every attempt
 //! must have explained it: those that did not are led on, by every order of open
 //! operations that can matter ([`super::relevance`]), until it is. Operations that
-//! change nothing where an attempt stands are explained without being ordered. All
-//! attempts are kept but those that another covers, so that running out of attempts
-//! is a proof. Every loop is metered.
+//! change nothing where an attempt stands are explained without being ordered. Attempts
+//! that another covers are dropped; whether others are, and what running out of them
+//! proves, is the [`Stage`]'s. Every loop is metered.
+//!
+//! Where an open operation and an indeterminate one ask the same, the open one takes
+//! effect first: in an order with the indeterminate one here and the open one later, or
+//! not at all, the two can change places, since what came of the indeterminate one is
+//! unknown and it may happen at any later time. Of open operations that are the same in
+//! all but their place the one that returns first takes effect first, likewise.
+
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
 use super::Model;
 use super::antichain::{Antichain, Attempt};
 use super::bits::Bits;
-use super::orders::{EMPTY, Orders};
+use super::orders::{EMPTY, Orders, Tip};
 use super::problem::{Event, Operations, Part};
 use super::relevance::{relevant, step};
+use super::stage::{Halt, Stage};
 use crate::checker::linearizability::Stop;
 use crate::checker::linearizability::budget::Meter;
 
@@ -27,6 +36,8 @@ pub(super) enum Found<S> {
     Dead { operation: u32, concurrent: Vec<u32>, states: Vec<S>, prefix: Vec<u32>, explained: usize },
     /// A budget ran out.
     Stopped { stop: Stop, explained: usize },
+    /// This stage cannot tell.
+    Open,
 }
 
 /// Indeterminate operations with equal inputs: the one invoked first is used first.
@@ -36,6 +47,7 @@ struct Class {
 
 /// The search over one part.
 pub(super) struct Engine<'a, M: Model, const N: usize> {
+    stage: Stage,
     model: &'a M,
     operations: &'a Operations<M>,
     slots: &'a [u32],
@@ -48,6 +60,8 @@ pub(super) struct Engine<'a, M: Model, const N: usize> {
     frontier: Antichain<M::State, N>,
     next: Antichain<M::State, N>,
     visited: Antichain<M::State, N>,
+    /// Attempts that used more than those visited so far (relaxed only).
+    dearer: BTreeMap<u32, Vec<Attempt<M::State, N>>>,
     orders: Orders,
     explained: usize,
 }
@@ -63,13 +77,23 @@ struct Goal {
 }
 
 impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
-    pub fn new(model: &'a M, operations: &'a Operations<M>, slots: &'a [u32], part: &'a Part) -> Self {
+    /// `N` words must hold the part's slots, or without those of indeterminate
+    /// operations if the stage is relaxed.
+    pub fn new(
+        stage: Stage,
+        model: &'a M,
+        operations: &'a Operations<M>,
+        slots: &'a [u32],
+        part: &'a Part,
+    ) -> Self {
         let mut perhaps = [0; N];
-        (part.definite..part.slots).for_each(|slot| perhaps[slot / 64] |= 1 << (slot % 64));
+        let all = if stage.relaxed() { part.definite } else { part.slots };
+        (part.definite..all).for_each(|slot| perhaps[slot / 64] |= 1 << (slot % 64));
         let mut frontier = Antichain::default();
-        let start = Attempt { bits: Bits::default(), state: model.initial(), tip: EMPTY };
+        let start = Attempt { bits: Bits::default(), state: model.initial(), tip: EMPTY, used: 0 };
         frontier.insert(start, &perhaps);
         Self {
+            stage,
             model,
             operations,
             slots,
@@ -81,6 +105,7 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
             frontier,
             next: Antichain::default(),
             visited: Antichain::default(),
+            dearer: BTreeMap::new(),
             orders: Orders::default(),
             explained: 0,
         }
@@ -92,17 +117,19 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
             match event {
                 Event::Invoke(number) => self.invoke(number),
                 Event::Return(number) => {
-                    if let Err(stop) = self.returns(number, meter) {
-                        return Found::Stopped { stop, explained: self.explained };
+                    match self.returns(number, meter) {
+                        Ok(()) => {}
+                        Err(Halt::Crowded) => return Found::Open,
+                        Err(Halt::Stop(stop)) => return Found::Stopped { stop, explained: self.explained },
                     }
                     if self.next.len() == 0 {
-                        return self.dead(number);
+                        return if self.stage.refutes() { self.dead(number) } else { Found::Open };
                     }
                     self.step_on(number);
                 }
             }
         }
-        Found::Order(self.orders.list(self.frontier.get(0).tip))
+        Found::Order(self.order(self.frontier.get(0).tip))
     }
 
     fn invoke(&mut self, number: u32) {
@@ -119,42 +146,48 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
     }
 
     /// Every attempt explains the operation; those that can are in `next` then.
-    fn returns(&mut self, number: u32, meter: &mut Meter) -> Result<(), Stop> {
+    fn returns(&mut self, number: u32, meter: &mut Meter) -> Result<(), Halt> {
         self.measure(meter);
         let slot = self.slot(number);
         let observes = self.model.observes(&self.operations[number as usize].input);
         self.visited.clear();
+        let mut starts = Vec::new();
         for at in 0..self.frontier.len() {
             self.tick(meter)?;
             let mut attempt = self.frontier.get(at).clone();
             if !attempt.bits.explained(slot) {
                 self.settle(&mut attempt);
             }
-            if attempt.bits.explained(slot) {
-                let done = attempt.bits.fired(slot) || observes;
+            let done = attempt.bits.fired(slot) || attempt.bits.explained(slot) && observes;
+            if done && !self.stage.relaxed() {
                 self.explain(&attempt, slot);
-                if done {
-                    continue;
-                }
+            } else {
                 self.settle(&mut attempt);
+                starts.push(attempt);
             }
-            self.visited.insert(attempt, &self.perhaps);
         }
-        if self.visited.len() > 0 { self.lead_on(number, observes, meter) } else { Ok(()) }
+        if starts.is_empty() { Ok(()) } else { self.lead_on(number, observes, starts, meter) }
     }
 
-    /// Leads on what is in `visited`, which grows meanwhile.
-    fn lead_on(&mut self, number: u32, observes: bool, meter: &mut Meter) -> Result<(), Stop> {
+    /// Leads on attempts, and those that they lead to.
+    fn lead_on(
+        &mut self,
+        number: u32,
+        observes: bool,
+        starts: Vec<Attempt<M::State, N>>,
+        meter: &mut Meter,
+    ) -> Result<(), Halt> {
         let slot = self.slot(number);
-        let goal = self.goal(number);
-        let mut at = 0;
-        while at < self.visited.len() {
+        let goal = self.goal(number, &starts);
+        starts.into_iter().for_each(|start| self.reach(start));
+        let (mut at, enough) = (0, self.stage.width().saturating_mul(8));
+        while (at < self.visited.len() || self.next_dearer()) && self.next.len() < enough {
             self.tick(meter)?;
-            let attempt = self.visited.get(at).clone();
+            let Some(attempt) = self.visited.at(at) else { continue };
             at += 1;
             if attempt.bits.explained(slot) {
                 self.explain(&attempt, slot);
-                if observes {
+                if observes || attempt.bits.fired(slot) {
                     continue;
                 }
             }
@@ -166,13 +199,31 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
         Ok(())
     }
 
+    /// An attempt is to be led on; in a relaxed search those that used fewer come first.
+    fn reach(&mut self, attempt: Attempt<M::State, N>) {
+        if self.stage.relaxed() {
+            self.dearer.entry(attempt.used).or_default().push(attempt);
+        } else {
+            self.visited.insert(attempt, &self.perhaps);
+        }
+    }
+
+    /// Goes on to the attempts that used the fewest of those that are left.
+    fn next_dearer(&mut self) -> bool {
+        let Some((_, attempts)) = self.dearer.pop_first() else { return false };
+        for attempt in attempts {
+            self.visited.insert(attempt, &self.perhaps);
+        }
+        true
+    }
+
     /// Fires each operation that may come next, or only the one that must.
     fn try_all(
         &mut self,
         attempt: &Attempt<M::State, N>,
         goal: &Goal,
         meter: &mut Meter,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Halt> {
         let first = self.forced(attempt, goal);
         let may = |engine: &Self, number: u32| {
             first.is_none_or(|first| {
@@ -180,13 +231,17 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
             })
         };
         for &number in &goal.definite {
-            if !attempt.bits.fired(self.slot(number)) && may(self, number) {
+            if !attempt.bits.fired(self.slot(number))
+                && may(self, number)
+                && !self.more_urgent(attempt, number, goal)
+            {
                 self.visit(attempt, number, meter)?;
             }
         }
         for &class in &goal.classes {
             if let Some(number) = self.unused(class, attempt)
                 && may(self, number)
+                && !self.open_one_will_do(attempt, number, goal)
             {
                 self.visit(attempt, number, meter)?;
             }
@@ -194,15 +249,45 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
         Ok(())
     }
 
-    fn visit(&mut self, attempt: &Attempt<M::State, N>, number: u32, meter: &mut Meter) -> Result<(), Stop> {
+    fn visit(&mut self, attempt: &Attempt<M::State, N>, number: u32, meter: &mut Meter) -> Result<(), Halt> {
         self.tick(meter)?;
         let Some(mut child) = self.fire(attempt, number) else { return Ok(()) };
         // What changes nothing is free already, or not needed; unless it hides others.
         if child.state != attempt.state || child.bits.frees_more(&attempt.bits) {
             self.settle(&mut child);
-            self.visited.insert(child, &self.perhaps);
+            self.reach(child);
         }
         Ok(())
+    }
+
+    /// Whether another open operation, the same in all but its place, returns earlier and
+    /// can therefore take effect first. One that is explained already goes first only
+    /// if this one is explained too, or is as soon as that overwrites everything.
+    fn more_urgent(&self, attempt: &Attempt<M::State, N>, number: u32, goal: &Goal) -> bool {
+        let wanted = step::<M>(self.operations, number);
+        let returns = self.operations[number as usize].returns;
+        let settled = attempt.bits.explained(self.slot(number)) || self.model.overwrites(wanted.0);
+        let urgent = |other: u32| {
+            let slot = self.slot(other);
+            self.operations[other as usize].returns < returns
+                && !attempt.bits.fired(slot)
+                && (settled || !attempt.bits.explained(slot))
+                && step::<M>(self.operations, other) == wanted
+        };
+        urgent(goal.operation) || goal.definite.iter().any(|&other| urgent(other))
+    }
+
+    /// Whether an open operation that asks the same as an indeterminate one can take
+    /// effect here instead of it.
+    fn open_one_will_do(&self, attempt: &Attempt<M::State, N>, perhaps: u32, goal: &Goal) -> bool {
+        let input = &self.operations[perhaps as usize].input;
+        let fits = |&number: &u32| {
+            let (asked, output) = step::<M>(self.operations, number);
+            asked == input
+                && !attempt.bits.fired(self.slot(number))
+                && self.model.apply(&attempt.state, asked, output).is_some()
+        };
+        goal.definite.iter().any(fits)
     }
 
     /// The operation that every way to the goal contains and that may come first.
@@ -222,12 +307,15 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
     /// The first of a class that this attempt has not used.
     fn unused(&self, class: usize, attempt: &Attempt<M::State, N>) -> Option<u32> {
         let mut members = self.classes[class].members.iter().copied();
+        if self.stage.relaxed() {
+            return members.next();
+        }
         members.find(|&number| !attempt.bits.fired(self.slot(number)))
     }
 
-    fn goal(&self, number: u32) -> Goal {
-        let settled = |open: u32| self.visited.iter().all(|attempt| attempt.bits.fired(self.slot(open)));
-        let waiting = |open: u32| self.visited.iter().any(|attempt| !attempt.bits.explained(self.slot(open)));
+    fn goal(&self, number: u32, starts: &[Attempt<M::State, N>]) -> Goal {
+        let settled = |open: u32| starts.iter().all(|attempt| attempt.bits.fired(self.slot(open)));
+        let waiting = |open: u32| starts.iter().any(|attempt| !attempt.bits.explained(self.slot(open)));
         let observes = |open: u32| self.model.observes(&self.operations[open as usize].input);
         let open = self.open.iter().copied();
         let open = open.filter(|&open| if observes(open) { waiting(open) } else { !settled(open) });
@@ -268,7 +356,9 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
     fn fire(&mut self, attempt: &Attempt<M::State, N>, number: u32) -> Option<Attempt<M::State, N>> {
         let (input, output) = step::<M>(self.operations, number);
         let state = self.model.apply(&attempt.state, input, output)?;
-        let mut child = Attempt { bits: attempt.bits.clone(), state, tip: attempt.tip };
+        let perhaps = self.operations[number as usize].returns.is_none();
+        let used = attempt.used + u32::from(perhaps);
+        let mut child = Attempt { bits: attempt.bits.clone(), state, tip: attempt.tip, used };
         if self.model.overwrites(input) {
             for &other in self.open.iter().filter(|&&other| other != number) {
                 let slot = self.slots[other as usize] as usize;
@@ -280,7 +370,9 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
                 }
             }
         }
-        child.bits.fire(self.slot(number));
+        if !(perhaps && self.stage.relaxed()) {
+            child.bits.fire(self.slot(number));
+        }
         child.tip = self.orders.then(child.tip, number);
         Some(child)
     }
@@ -294,6 +386,7 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
     /// The operation has returned in every attempt.
     fn step_on(&mut self, number: u32) {
         self.open.retain(|&open| open != number);
+        self.next.narrow(self.stage.width());
         std::mem::swap(&mut self.frontier, &mut self.next);
         self.next.clear();
         self.explained += 1;
@@ -305,10 +398,29 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
         let mut concurrent: Vec<u32> = self.open.iter().chain(perhaps).copied().collect();
         concurrent.retain(|&open| open != number);
         concurrent.sort_unstable();
-        let prefix = self.frontier.drain().into_iter().map(|attempt| self.orders.list(attempt.tip));
+        let prefix = self.frontier.drain().into_iter().map(|attempt| self.order(attempt.tip));
         let prefix = prefix.take(16).max_by_key(Vec::len).unwrap_or_default();
         let states = self.visited.drain().into_iter().map(|attempt| attempt.state).collect();
         Found::Dead { operation: number, concurrent, states, prefix, explained: self.explained }
+    }
+
+    /// The order that ends here. A relaxed search used one of each class over and over:
+    /// the members take its places, the one invoked first the first; what is left over
+    /// is used twice, which the replay finds.
+    fn order(&self, tip: Tip) -> Vec<u32> {
+        if !self.stage.relaxed() {
+            return self.orders.list(tip);
+        }
+        let perhaps = |number: u32| self.operations[number as usize].returns.is_none();
+        let mut order = self.orders.list_with_repeats(tip, perhaps);
+        let mut taken = vec![0; self.classes.len()];
+        for number in order.iter_mut().filter(|number| perhaps(**number)) {
+            let class = self.class_of[&self.operations[*number as usize].input];
+            let member = self.classes[class].members.get(taken[class]);
+            taken[class] += 1;
+            *number = member.copied().unwrap_or(*number);
+        }
+        order
     }
 
     #[inline]
@@ -323,11 +435,13 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
     }
 
     #[inline]
-    fn tick(&self, meter: &mut Meter) -> Result<(), Stop> {
+    fn tick(&self, meter: &mut Meter) -> Result<(), Halt> {
         if self.orders.full() {
-            return Err(Stop::Memory);
+            return Err(Halt::Stop(Stop::Memory));
         }
         meter.held = self.orders.bytes();
-        meter.tick(self.frontier.len() + self.visited.len() + self.next.len())
+        let attempts = self.frontier.len() + self.visited.len() + self.next.len();
+        meter.tick(attempts)?;
+        if attempts > self.stage.most() { Err(Halt::Crowded) } else { Ok(()) }
     }
 }

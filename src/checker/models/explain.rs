@@ -31,11 +31,12 @@ pub fn in_words<M: Model>(model: &M, operations: &Operations<M>, outcome: &Outco
 fn violated<M: Model>(model: &M, operations: &Operations<M>, violation: &Violation) -> CheckResult {
     let at = |number: u32| one(model, &operations[number as usize]);
     let part = model.describe_part(violation.part).map(|part| format!(" of {part}")).unwrap_or_default();
-    let message = format!(
-        "no order explains {}; the {} acknowledged{part} before it can be explained",
-        at(violation.operation),
-        violation.explained
-    );
+    let before = if violation.prefix.is_empty() && violation.explained > 0 {
+        format!(" and the {} acknowledged{part} before it together", violation.explained)
+    } else {
+        format!("; the {} acknowledged{part} before it can be explained", violation.explained)
+    };
+    let message = format!("no order explains {}{before}", at(violation.operation));
     let mut lines = vec![why(violation)];
     lines.extend(
         violation.concurrent.iter().take(10).map(|&open| format!("open at that moment: {}", at(open))),
@@ -57,6 +58,9 @@ fn why(violation: &Violation) -> String {
 
 /// The last ten operations of the longest order that holds, each with the state after it.
 fn last_steps<M: Model>(model: &M, operations: &Operations<M>, order: &[u32]) -> Vec<String> {
+    if order.is_empty() {
+        return Vec::new();
+    }
     let mut lines =
         vec![format!("the longest order that holds has {} operations; it ends with", order.len())];
     let mut state = model.initial();

@@ -3,10 +3,70 @@
 //!
 //! [`Model`] is what a state machine must tell; one file per model, and one line in
 //! [`registry`]. [`check`] runs the search: [`problem`] cuts the operations into parts
-//! that do not touch one another, [`engine`] decides one part, [`witness`] replays
+//! that do not touch one another, [`engine`] decides one part in the ways that [`stage`] lists, [`witness`] replays
 //! every acceptance through the model alone, [`explain`] words it. Operations without
 //! a definite end may have happened at any time after their invocation, or never.
 //! Must not know of runs, nodes, files or the bank.
+//!
+//! A model needs no place in this crate. This one, a ticket dispenser, has its own
+//! notation and gives no hint to the search:
+//!
+//! ```
+//! use rsm_check::checker::linearizability::Budget;
+//! use rsm_check::checker::models::{AnyModel, Model, Parsed};
+//! use rsm_check::history::untyped::read_untyped;
+//! use rsm_check::verdict::Verdict;
+//! use serde_json::Value;
+//!
+//! /// Every `take` gives the next number.
+//! struct Tickets;
+//!
+//! impl Model for Tickets {
+//!     type State = u64;
+//!     type Input = ();
+//!     type Output = u64;
+//!
+//!     fn name(&self) -> &'static str {
+//!         "tickets"
+//!     }
+//!     fn initial(&self) -> u64 {
+//!         1
+//!     }
+//!     fn apply(&self, next: &u64, _: &(), given: Option<&u64>) -> Option<u64> {
+//!         given.is_none_or(|given| given == next).then_some(next + 1)
+//!     }
+//!     fn parse(&mut self, f: &str, _: &Value, told: Option<&Value>) -> Parsed<Self> {
+//!         match (f, told) {
+//!             ("take", None) => Ok(((), None)),
+//!             ("take", Some(number)) => number
+//!                 .as_u64()
+//!                 .map(|number| ((), Some(number)))
+//!                 .ok_or_else(|| format!("value of `take` is {number}; accepted is a number")),
+//!             (other, _) => Err(format!("`{other}` is no operation of tickets; accepted: take")),
+//!         }
+//!     }
+//!     fn describe(&self, _: &(), given: Option<&u64>) -> String {
+//!         format!("take of {given:?}")
+//!     }
+//!     fn describe_state(&self, next: &u64) -> String {
+//!         format!("next is {next}")
+//!     }
+//! }
+//!
+//! let judge = |second: u64| {
+//!     let history = format!(
+//!         r#"{{"index":0,"time":0,"process":0,"type":"invoke","f":"take","value":null}}
+//! {{"index":1,"time":1,"process":1,"type":"invoke","f":"take","value":null}}
+//! {{"index":2,"time":2,"process":0,"type":"ok","f":"take","value":2}}
+//! {{"index":3,"time":3,"process":1,"type":"ok","f":"take","value":{second}}}
+//! "#
+//!     );
+//!     let history = read_untyped(history.as_bytes()).expect("well-formed");
+//!     Tickets.judge(&history, &Budget::default()).expect("known operations").verdict
+//! };
+//! assert_eq!(judge(1), Some(Verdict::Pass));
+//! assert_eq!(judge(2), Some(Verdict::Violation)); // the same ticket twice
+//! ```
 
 mod antichain;
 mod bits;
@@ -24,6 +84,7 @@ mod register;
 mod registry;
 mod relevance;
 mod set;
+mod stage;
 mod values;
 pub mod witness;
 
@@ -33,7 +94,7 @@ use serde_json::Value;
 
 pub use cas_register::{CasRegister, CasRegisterCall};
 pub use counter::{Counter, CounterCall};
-pub use decide::check;
+pub use decide::{check, check_in_stages};
 pub use explain::in_words;
 pub use fifo_queue::{FifoQueue, FifoQueueCall};
 pub use kv::{KeyValue, Keyed};
@@ -42,6 +103,7 @@ pub use problem::{Operation, Typed, typed};
 pub use register::Register;
 pub use registry::{AnyModel, NAMES, by_text};
 pub use set::{Members, Set, SetCall};
+pub use stage::{STAGES, Stage};
 pub use values::{ValueId, Values};
 
 /// A deterministic state machine, as the search sees it.
@@ -172,7 +234,9 @@ pub struct Violation {
     pub concurrent: Vec<u32>,
     /// States that attempts had come to, in words; not all if there are many.
     pub states: Vec<String>,
-    /// A longest order that explains everything of the part that returned before.
+    /// A longest order that explains everything of the part that returned before; empty
+    /// if none was found (there may be none: then the first operation at which every
+    /// attempt fails is an earlier one).
     pub prefix: Vec<u32>,
     /// Acknowledged operations of the part that `prefix` explains.
     pub explained: usize,

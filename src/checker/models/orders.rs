@@ -75,11 +75,16 @@ impl Orders {
     }
 
     /// The operations of an order, first to last.
-    pub fn list(&self, mut tip: Tip) -> Vec<u32> {
+    pub fn list(&self, tip: Tip) -> Vec<u32> {
+        self.list_with_repeats(tip, |_| false)
+    }
+
+    /// The same, with every place of those operations that `repeats` names.
+    pub fn list_with_repeats(&self, mut tip: Tip, repeats: impl Fn(u32) -> bool) -> Vec<u32> {
         let (mut order, mut listed) = (Vec::new(), FxHashSet::default());
         while tip != EMPTY {
             let (operation, before) = self.steps[tip as usize];
-            if listed.insert(operation) {
+            if repeats(operation) || listed.insert(operation) {
                 order.push(operation);
             }
             tip = before;

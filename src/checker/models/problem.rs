@@ -84,6 +84,15 @@ pub(super) struct Part {
     pub slots: usize,
 }
 
+impl Part {
+    /// The same up to where an operation returns, without it returning.
+    pub fn before(&self, operation: u32) -> Self {
+        let end = self.events.iter().position(|&event| event == Event::Return(operation));
+        let events = self.events[..end.unwrap_or(self.events.len())].to_vec();
+        Self { events, ..*self }
+    }
+}
+
 /// The parts, in the order of their first operations, and the slot of every operation.
 pub(super) fn parts<M: Model>(model: &M, operations: &Operations<M>) -> (Vec<Part>, Vec<u32>) {
     let mut members: Vec<(u64, Vec<u32>)> = Vec::new();

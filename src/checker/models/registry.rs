@@ -2,17 +2,25 @@
 //!
 //! Here alone a model's types are forgotten, so that the command line can take any.
 
+use std::time::{Duration, Instant};
+
 use super::{
-    CasRegister, Counter, FifoQueue, KeyValue, Model, Mutex, Outcome, Register, Set, check, in_words, typed,
+    CasRegister, Counter, FifoQueue, KeyValue, Model, Mutex, Outcome, Register, STAGES, Set, Stage,
+    check_in_stages, in_words, typed,
 };
+use crate::checker::core;
 use crate::checker::linearizability::Budget;
 use crate::history::read::Malformed;
-use crate::history::untyped::{UntypedHistory, UntypedOperation};
+use crate::history::untyped::UntypedHistory;
+use crate::op::Outcome as End;
 use crate::proof::{Claim, Orders};
 use crate::verdict::{CheckResult, Verdict};
 
 /// The names that [`by_text`] knows.
 pub const NAMES: &str = "register, cas-register, kv, mutex, fifo-queue, set, counter";
+
+/// The most time for making a violation small.
+const FOR_A_CORE: Duration = Duration::from_secs(5);
 
 /// A model whose types are forgotten.
 pub trait AnyModel {
@@ -30,10 +38,22 @@ pub trait AnyModel {
     /// # Errors
     /// An operation that the model does not know, with its line: not a violation.
     fn judge(&mut self, history: &UntypedHistory, budget: &Budget) -> Result<CheckResult, Malformed> {
-        self.judge_and_claim(history, budget).map(|(result, _)| result)
+        self.judge_in_stages(history, budget, &STAGES)
     }
 
-    /// Judges a history; what can be verified of the verdict comes with it.
+    /// The same with stages of one's own ([`super::check_in_stages`]).
+    ///
+    /// # Errors
+    /// As those of [`judge`](AnyModel::judge).
+    fn judge_in_stages(
+        &mut self,
+        history: &UntypedHistory,
+        budget: &Budget,
+        stages: &[Stage],
+    ) -> Result<CheckResult, Malformed>;
+
+    /// Judges a history and explains a violation; what can be verified of the verdict
+    /// comes with it.
     ///
     /// # Errors
     /// As [`judge`](Self::judge).
@@ -53,17 +73,40 @@ impl<M: Model> AnyModel for M {
         Model::set_option(self, key, value)
     }
 
+    fn judge_in_stages(
+        &mut self,
+        history: &UntypedHistory,
+        budget: &Budget,
+        stages: &[Stage],
+    ) -> Result<CheckResult, Malformed> {
+        let operations = typed(self, history)?;
+        let outcome = check_in_stages(self, &operations, budget, stages);
+        Ok(in_words(self, &operations, &outcome))
+    }
+
     fn judge_and_claim(
         &mut self,
         history: &UntypedHistory,
         budget: &Budget,
     ) -> Result<(CheckResult, Option<Claim>), Malformed> {
         let operations = typed(self, history)?;
-        let outcome = check(self, &operations, budget);
-        let result = in_words(self, &operations, &outcome);
+        let started = Instant::now();
+        let outcome = check_in_stages(self, &operations, budget, &STAGES);
+        let mut result = in_words(self, &operations, &outcome);
+        let numbers = numbers(history);
         let claim = match outcome {
             Outcome::Linearizable { orders } if result.verdict == Some(Verdict::Pass) => {
-                Some(witness(history, orders))
+                Some(witness(&numbers, orders))
+            }
+            Outcome::Violation(violation) => {
+                let time = budget.time.saturating_sub(started.elapsed()).min(FOR_A_CORE);
+                let found =
+                    core::find_in_model(self, &operations, &numbers, &violation, &Budget { time, ..*budget });
+                found.map(|found| {
+                    let reason = result.details.len().min(1);
+                    result.details.splice(reason..reason, found.demands.into_iter().chain(found.proof));
+                    Claim::Core(found.core)
+                })
             }
             _ => None,
         };
@@ -71,12 +114,14 @@ impl<M: Model> AnyModel for M {
     }
 }
 
+/// The numbers of operations that [`typed`] keeps.
+fn numbers(history: &UntypedHistory) -> Vec<u32> {
+    let happened = (0u32..).zip(&history.operations).filter(|(_, asked)| asked.outcome() != End::Fail);
+    happened.map(|(number, _)| number).collect()
+}
+
 /// The search leaves out what failed; a proof counts every operation of the history.
-fn witness(history: &UntypedHistory, mut orders: Vec<Vec<u32>>) -> Claim {
-    let listed = |(number, operation): (u32, &UntypedOperation)| {
-        (operation.outcome() != crate::op::Outcome::Fail).then_some(number)
-    };
-    let numbers: Vec<u32> = (0..).zip(&history.operations).filter_map(listed).collect();
+fn witness(numbers: &[u32], mut orders: Vec<Vec<u32>>) -> Claim {
     for place in orders.iter_mut().flatten() {
         *place = numbers[*place as usize];
     }

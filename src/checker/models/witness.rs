@@ -64,6 +64,14 @@ fn real_time<M: Model>(operations: &Operations<M>, order: &[u32]) -> Result<(), 
     Ok(())
 }
 
+/// Whether an order of one part's operations, all that it lists, holds.
+pub(super) fn holds<M: Model>(model: &M, operations: &Operations<M>, order: &[u32]) -> bool {
+    let mut listed = FxHashMap::default();
+    order.iter().all(|&number| listed.insert(number, ()).is_none())
+        && real_time::<M>(operations, order).is_ok()
+        && replay(model, operations, order).is_ok()
+}
+
 fn replay<M: Model>(model: &M, operations: &Operations<M>, order: &[u32]) -> Result<(), String> {
     let mut state = model.initial();
     for &number in order {

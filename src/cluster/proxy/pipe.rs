@@ -1,9 +1,10 @@
 //! One direction of one connection: read, hold back, write, in order.
 //!
-//! Chunks, FIN and reset travel through one queue, so nothing overtakes and a
-//! direction that lost a byte never carries another. An empty queue and an idle
-//! policy take a short way without copying. Knows the two sockets of its
-//! connection and its policy; must not know how connections begin or end.
+//! Chunks, FIN and reset travel through one queue, so nothing overtakes. A
+//! direction that lost a byte is *lost*: what is queued still goes on, whatever is
+//! read later is thrown away, and no FIN follows. An empty queue and an idle policy
+//! take a short way without copying. Knows the two sockets of its connection and
+//! its policy; must not know how connections begin or end.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,7 +13,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::SockRef;
@@ -20,19 +21,20 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use super::duplicate::Copier;
 use super::end::End;
-use super::policy::{Pass, Policy};
+use super::policy::{Admission, Pass, What};
 use super::shared::{Shared, Ticket};
 use super::tap::{Direction, FIRST_BYTES};
+use crate::fault::network::LinkFault;
 
 /// Largest chunk read at once, bytes.
 const CHUNK: usize = 64 * 1024;
 /// Bytes that one direction buffers while its destination does not take them.
 const BLOCKED_LIMIT: usize = 256 * 1024;
-/// Bytes that one direction holds back under a delay; its bandwidth is at most this per delay.
+/// Bytes that one direction holds back under a fault; its bandwidth is at most this
+/// per delay. Beyond it nothing is read: the sender feels it, nothing is lost.
 const DELAYED_LIMIT: usize = 8 * 1024 * 1024;
-/// What is held back notices within this time that its delay has ended.
-const HEALING: Duration = Duration::from_millis(20);
 /// Chunks moved before other connections get their turn.
 const TURN: u32 = 16;
 
@@ -51,14 +53,23 @@ pub(super) enum State {
     Finished,
     /// A reset is due at the destination now.
     Reset,
+    /// A fault resets the destination now; the source's side knows nothing of it.
+    Struck,
     /// The destination is gone; what was held for it is lost.
     Abandoned,
 }
 
 enum Item {
-    Bytes { data: Vec<u8>, written: usize },
+    Bytes {
+        data: Vec<u8>,
+        written: usize,
+    },
     Fin,
     Reset,
+    /// A fault ends the direction here with a FIN.
+    Cut,
+    /// A fault resets the destination here.
+    Strike,
 }
 
 struct Queued {
@@ -78,13 +89,31 @@ pub(super) struct Pipe {
     pub(super) source_ended: bool,
     reset_queued: bool,
     pub(super) state: State,
+    /// A fault took something: nothing that is read from now on goes on.
+    pub(super) lost: bool,
+    /// The last byte written was not the end of a line.
+    mid_line: bool,
+    /// The policy's epoch that was last acted upon.
+    epoch: u64,
+    /// Bytes carried under the present fault.
+    carried: u64,
+    /// The pause after a piece lasts until then.
+    not_before: Option<Instant>,
+    copier: Option<Copier>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Pipe {
-    pub(super) fn new(direction: Direction) -> Self {
+    /// The direction of a connection that has just been made.
+    pub(super) fn new(direction: Direction, shared: &Shared) -> Self {
         Self {
             direction,
+            lost: false,
+            mid_line: false,
+            epoch: shared.policy(direction).epoch(),
+            carried: 0,
+            not_before: None,
+            copier: None,
             queue: VecDeque::new(),
             queued_bytes: 0,
             source_ended: false,
@@ -97,8 +126,9 @@ impl Pipe {
     /// Moves what can be moved; afterwards every reason to move more will wake the
     /// task. `last`: the other direction has finished.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, from: &End, to: &End, ticket: &Ticket, last: bool) {
+        self.note_change(ticket);
         for _ in 0..TURN {
-            if self.state != State::Open || self.abandon_if_gone(to, ticket) {
+            if self.is_over(to, ticket) {
                 return;
             }
             self.note_broken_source(from, ticket);
@@ -111,11 +141,50 @@ impl Pipe {
         cx.waker().wake_by_ref();
     }
 
-    fn abandon_if_gone(&mut self, to: &End, ticket: &Ticket) -> bool {
-        if to.is_broken() {
+    /// A connection that was open when a fault began to cut or reset is hit though
+    /// it carries nothing.
+    fn note_change(&mut self, ticket: &Ticket) {
+        let policy = ticket.shared.policy(self.direction);
+        let epoch = policy.epoch();
+        if epoch == self.epoch {
+            return;
+        }
+        (self.epoch, self.carried, self.copier) = (epoch, 0, None);
+        if self.state == State::Open && !self.lost {
+            match policy.fault() {
+                Some(LinkFault::Cut) => self.end_by_fault(Item::Cut, ticket),
+                Some(LinkFault::Reset) => self.end_by_fault(Item::Strike, ticket),
+                _ => {}
+            }
+        }
+    }
+
+    /// What was read before still goes on; this and whatever follows is lost.
+    fn end_by_fault(&mut self, item: Item, ticket: &Ticket) {
+        ticket.tampered();
+        self.lost = true;
+        let read = Instant::now();
+        self.queue.push_back(Queued { item, received: 0, read, pass: None });
+    }
+
+    fn is_over(&mut self, to: &End, ticket: &Ticket) -> bool {
+        if to.is_broken() && self.state == State::Open {
             self.abandon(&ticket.shared);
         }
-        to.is_broken()
+        match self.lost {
+            true => self.source_ended && !self.releases(),
+            false => self.state != State::Open,
+        }
+    }
+
+    /// Whether something is still to go on.
+    fn releases(&self) -> bool {
+        self.state == State::Open && !self.queue.is_empty()
+    }
+
+    /// Nothing will be read any more, and nothing go on.
+    pub(super) fn is_spent(&self) -> bool {
+        self.source_ended && !self.releases()
     }
 
     /// The destination will take nothing more: what is queued is lost.
@@ -130,21 +199,19 @@ impl Pipe {
     /// A source that broke after its FIN, or was found broken by a write, still
     /// owes the other side a reset, behind all that it had sent.
     fn note_broken_source(&mut self, from: &End, ticket: &Ticket) {
-        if from.is_broken() && self.source_ended && !self.reset_queued {
+        if from.is_broken() && self.source_ended && !self.reset_queued && !self.lost {
             self.push(Item::Reset, ticket);
         }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, from: &End, to: &End, ticket: &Ticket) -> Poll<()> {
-        let limit =
-            if ticket.shared.policy(self.direction).is_active() { DELAYED_LIMIT } else { BLOCKED_LIMIT };
-        if self.state != State::Open || self.source_ended || self.queued_bytes >= limit {
+        if self.source_ended || !self.lost && (self.state != State::Open || self.is_full(ticket)) {
             return Poll::Pending;
         }
         SCRATCH.with_borrow_mut(|scratch| {
             match ready!(poll_recv(cx, &from.stream, scratch)) {
                 Ok(0) => self.end_of_source(from, ticket),
-                Ok(size) => self.forward(&scratch[..size], to, ticket),
+                Ok(size) => self.take(&scratch[..size], to, ticket),
                 Err(_) => {
                     from.set_broken();
                     self.end_of_source(from, ticket);
@@ -154,16 +221,71 @@ impl Pipe {
         })
     }
 
-    fn end_of_source(&mut self, from: &End, ticket: &Ticket) {
-        self.source_ended = true;
-        let item = if from.is_broken() { Item::Reset } else { Item::Fin };
-        self.push(item, ticket);
+    fn is_full(&self, ticket: &Ticket) -> bool {
+        let active = ticket.shared.policy(self.direction).is_active();
+        self.queued_bytes >= if active { DELAYED_LIMIT } else { BLOCKED_LIMIT }
     }
 
-    fn forward(&mut self, chunk: &[u8], to: &End, ticket: &Ticket) {
+    fn end_of_source(&mut self, from: &End, ticket: &Ticket) {
+        self.source_ended = true;
+        if !self.lost {
+            self.push(if from.is_broken() { Item::Reset } else { Item::Fin }, ticket);
+        }
+    }
+
+    /// Does with a chunk what the policy says.
+    fn take(&mut self, chunk: &[u8], to: &End, ticket: &Ticket) {
+        let policy = ticket.shared.policy(self.direction);
+        if self.lost {
+            ticket.tampered();
+            return policy.count(|tally| tally.bytes_dropped += chunk.len() as u64);
+        }
         let read = Instant::now();
+        match policy.admit(read, What::Bytes(chunk.len())) {
+            Admission::Free => self.forward(chunk, read, None, to, ticket),
+            Admission::Paced(pass) => self.forward(chunk, read, Some(pass), to, ticket),
+            Admission::Copied => {
+                // Replies are nobody's message.
+                if self.direction == Direction::ToServer {
+                    self.copy(chunk, ticket);
+                }
+                self.forward(chunk, read, None, to, ticket);
+            }
+            Admission::Lost => {
+                ticket.tampered();
+                self.lost = true;
+            }
+            Admission::Cut => self.end_by_fault(Item::Cut, ticket),
+            Admission::Reset => self.end_by_fault(Item::Strike, ticket),
+            Admission::Truncated(limit) => self.truncate(chunk, limit, read, to, ticket),
+        }
+    }
+
+    fn truncate(&mut self, chunk: &[u8], limit: u64, read: Instant, to: &End, ticket: &Ticket) {
+        let left = usize::try_from(limit.saturating_sub(self.carried)).unwrap_or(usize::MAX);
+        let passes = &chunk[..chunk.len().min(left)];
+        self.carried += passes.len() as u64;
+        if self.carried >= limit {
+            // Before a byte of it can be read: it may look like a whole message.
+            ticket.tampered();
+        }
+        if !passes.is_empty() {
+            self.forward(passes, read, None, to, ticket);
+        }
+        if self.carried >= limit {
+            self.end_by_fault(Item::Cut, ticket);
+        }
+    }
+
+    fn copy(&mut self, chunk: &[u8], ticket: &Ticket) {
+        let fresh = || Copier::new(!self.mid_line && self.queue.is_empty());
+        let mut copier = self.copier.take().unwrap_or_else(fresh);
+        copier.take(chunk, ticket);
+        self.copier = Some(copier);
+    }
+
+    fn forward(&mut self, chunk: &[u8], read: Instant, pass: Option<Pass>, to: &End, ticket: &Ticket) {
         let received = ticket.shared.clock.at(read);
-        let pass = ticket.shared.policy(self.direction).admit(read);
         let mut written = 0;
         if pass.is_none() && self.queue.is_empty() {
             written = self.write_now(chunk, to, ticket);
@@ -178,9 +300,10 @@ impl Pipe {
     }
 
     /// Writes what the socket takes at once; an error counts as 0 and is remembered.
-    fn write_now(&self, bytes: &[u8], to: &End, ticket: &Ticket) -> usize {
+    fn write_now(&mut self, bytes: &[u8], to: &End, ticket: &Ticket) -> usize {
         match to.stream.try_write(bytes) {
             Ok(size) => {
+                self.mid_line = ends_mid_line(&bytes[..size], self.mid_line);
                 ticket.delivered(self.direction, size);
                 size
             }
@@ -194,41 +317,79 @@ impl Pipe {
     }
 
     fn push(&mut self, item: Item, ticket: &Ticket) {
-        self.reset_queued |= matches!(item, Item::Reset);
         let read = Instant::now();
         let received = ticket.shared.clock.at(read);
-        let pass = ticket.shared.policy(self.direction).admit(read);
+        let pass = match ticket.shared.policy(self.direction).admit(read, What::Close) {
+            Admission::Paced(pass) => Some(pass),
+            // The close of a black hole is lost like its bytes.
+            Admission::Lost => return self.lost = true,
+            Admission::Reset => return self.end_by_fault(Item::Strike, ticket),
+            _ => None,
+        };
+        self.reset_queued |= matches!(item, Item::Reset);
         self.queue.push_back(Queued { item, received, read, pass });
     }
 
     /// Ready if something moved.
     fn poll_release(&mut self, cx: &mut Context<'_>, to: &End, ticket: &Ticket, last: bool) -> Poll<()> {
+        if self.state != State::Open {
+            return Poll::Pending;
+        }
+        let policy = ticket.shared.policy(self.direction);
         let Some(front) = self.queue.front_mut() else { return Poll::Pending };
-        if let Some(pass) = front.pass {
-            ready!(poll_pass(cx, &mut self.timer, pass, ticket.shared.policy(self.direction)));
+        let pass = front.pass.filter(|pass| !policy.is_void(pass));
+        if let Some(pass) = &pass {
+            ready!(poll_pass(cx, &mut self.timer, pass, self.not_before));
         }
         match &mut front.item {
-            Item::Bytes { data, written } => match ready!(poll_send(cx, &to.stream, &data[*written..])) {
-                Ok(size) => {
-                    *written += size;
-                    self.queued_bytes -= size;
-                    ticket.delivered(self.direction, size);
-                    if *written < data.len() {
+            Item::Bytes { data, written } => {
+                let most = pass.map_or(usize::MAX, |pass| pass.piece);
+                let piece = &data[*written..(*written).saturating_add(most).min(data.len())];
+                match ready!(poll_send(cx, &to.stream, piece)) {
+                    Ok(size) => {
+                        if *written == 0 && size < data.len() && pass.is_some() {
+                            policy.count(|tally| tally.chunks_sliced += 1);
+                        }
+                        self.not_before = pass.and_then(|pass| pass.next_piece(self.not_before));
+                        self.mid_line = ends_mid_line(&piece[..size], self.mid_line);
+                        *written += size;
+                        self.queued_bytes -= size;
+                        ticket.delivered(self.direction, size);
+                        if *written < data.len() {
+                            return Poll::Ready(());
+                        }
+                    }
+                    Err(_) => {
+                        to.set_broken();
                         return Poll::Ready(());
                     }
                 }
-                Err(_) => {
-                    to.set_broken();
-                    return Poll::Ready(());
-                }
-            },
+            }
             // The connection is closed next, which sends the FIN by itself.
             Item::Fin if last => self.state = State::Finished,
             Item::Fin => self.pass_fin(to),
             Item::Reset => self.state = State::Reset,
+            Item::Cut => self.cut(to, ticket),
+            Item::Strike => self.strike(ticket),
         }
         self.settle_front(ticket);
         Poll::Ready(())
+    }
+
+    /// Ends the direction with a FIN that its source did not send. In the middle of
+    /// a line towards a server that would be a message which nobody sent (an end
+    /// of file may stand for the newline), so there it is a reset.
+    fn cut(&mut self, to: &End, ticket: &Ticket) {
+        if self.direction == Direction::ToServer && self.mid_line {
+            return self.strike(ticket);
+        }
+        ticket.shared.policy(self.direction).count(|tally| tally.connections_cut += 1);
+        self.pass_fin(to);
+    }
+
+    fn strike(&mut self, ticket: &Ticket) {
+        ticket.shared.policy(self.direction).count(|tally| tally.connections_reset += 1);
+        self.state = State::Struck;
     }
 
     fn pass_fin(&mut self, to: &End) {
@@ -250,18 +411,21 @@ impl Pipe {
     }
 }
 
-/// Until the chunk is due or the delay is healed: a link that still held back what
-/// it was given for ten minutes would be no healed link.
+fn ends_mid_line(written: &[u8], before: bool) -> bool {
+    written.last().map_or(before, |last| *last != b'\n')
+}
+
+/// Until a chunk or its next piece is due. The task is woken when the fault is healed.
 fn poll_pass(
     cx: &mut Context<'_>,
     timer: &mut Option<Pin<Box<Sleep>>>,
-    pass: Pass,
-    policy: &Policy,
+    pass: &Pass,
+    not_before: Option<Instant>,
 ) -> Poll<()> {
-    while policy.is_active() && Instant::now() < pass.due {
-        ready!(poll_due(cx, timer, pass.due.min(Instant::now() + HEALING)));
+    match pass.due {
+        Some(due) => poll_due(cx, timer, not_before.map_or(due, |pause| pause.max(due))),
+        None => Poll::Pending,
     }
-    Poll::Ready(())
 }
 
 fn poll_due(cx: &mut Context<'_>, timer: &mut Option<Pin<Box<Sleep>>>, due: Instant) -> Poll<()> {

@@ -1,16 +1,22 @@
 //! What all connections of one link share, and the slip that each carries.
 //!
-//! Counts, policies, the listener of reports. Must not know of sockets.
+//! Counts, policies, the listener of reports, and who is to be woken when a policy
+//! changes. Must not know of sockets.
 
 use std::net::SocketAddrV4;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
 
 use super::policy::Policy;
 use super::sources::Sources;
-use super::tap::{Closed, Direction, FIRST_BYTES, Message, Tap};
+use super::tap::{Closed, Direction, FIRST_BYTES, Message, Tampered, Tap};
 use crate::clock::RunClock;
 use crate::fault::Link;
+use crate::sync::lock;
 
 /// One link.
 pub(super) struct Shared {
@@ -24,6 +30,8 @@ pub(super) struct Shared {
     messages: [AtomicU64; 2],
     numbers: AtomicU64,
     connections: AtomicU64,
+    /// Tasks of open connections: an idle one must learn of a fault too.
+    wakers: Mutex<HashMap<u64, Waker, FxBuildHasher>>,
 }
 
 impl Shared {
@@ -38,6 +46,14 @@ impl Shared {
             messages: Default::default(),
             numbers: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            wakers: Mutex::default(),
+        }
+    }
+
+    /// Has every open connection look at its policies.
+    pub(super) fn wake_all(&self) {
+        for waker in lock(&self.wakers).values() {
+            waker.wake_by_ref();
         }
     }
 
@@ -81,12 +97,28 @@ pub(super) struct Ticket {
     pub(super) connection: u64,
     client: SocketAddrV4,
     delivered: AtomicU64,
+    tampered: AtomicBool,
 }
 
 impl Ticket {
     pub(super) fn new(shared: &Arc<Shared>, client: SocketAddrV4) -> Self {
         let connection = shared.connections.fetch_add(1, Ordering::Relaxed);
-        Self { shared: Arc::clone(shared), connection, client, delivered: AtomicU64::new(0) }
+        let (delivered, tampered) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { shared: Arc::clone(shared), connection, client, delivered, tampered }
+    }
+
+    /// From now on this task is woken when a policy changes. What it reads of them
+    /// afterwards is not missed.
+    pub(super) fn listen(&self, waker: &Waker) {
+        lock(&self.shared.wakers).insert(self.connection, waker.clone());
+    }
+
+    /// Bytes of this connection are about to be lost, or an end of it made up.
+    pub(super) fn tampered(&self) {
+        if !self.tampered.swap(true, Ordering::Relaxed) {
+            let Self { shared, connection, client, .. } = self;
+            shared.tap.tampered(&Tampered { link: shared.link, connection: *connection, client: *client });
+        }
     }
 
     /// Counts bytes that a socket took.
@@ -100,6 +132,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        lock(&self.shared.wakers).remove(&self.connection);
         self.shared.tap.closed(&Closed {
             link: self.shared.link,
             connection: self.connection,

@@ -7,28 +7,7 @@ use std::net::SocketAddrV4;
 use std::sync::Arc;
 
 use crate::fault::Link;
-
-/// Which way bytes travel on a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
-    /// Requests: from the side that connected to the server.
-    ToServer,
-    /// Replies: from the server back.
-    ToClient,
-}
-
-impl Direction {
-    /// Both, in the order of arrays indexed by direction.
-    pub const BOTH: [Self; 2] = [Self::ToServer, Self::ToClient];
-
-    /// The word of the wire record.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ToServer => "to-server",
-            Self::ToClient => "to-client",
-        }
-    }
-}
+pub use crate::fault::network::Direction;
 
 /// One chunk that was forwarded, told after its last byte was handed on.
 #[derive(Debug, Clone, Copy)]
@@ -67,11 +46,29 @@ pub struct Closed {
     pub delivered: u64,
 }
 
+/// A fault has made a connection unlike what its ends sent: bytes were lost, or
+/// an end was made up. Told before the loss can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tampered {
+    /// On which link.
+    pub link: Link,
+    /// Number of the connection on this link, from 0.
+    pub connection: u64,
+    /// Where the connecting side's socket was bound.
+    pub client: SocketAddrV4,
+}
+
 /// Listens to proxies. Called on the proxies' thread: must be quick, must not block.
 pub trait Tap: Send + Sync {
     /// A chunk was forwarded whole.
     fn message(&self, message: &Message<'_>) {
         let _ = message;
+    }
+
+    /// A connection is no longer what its ends make of it: whatever is read from
+    /// it from now on proves nothing. Told at most once for each.
+    fn tampered(&self, tampered: &Tampered) {
+        let _ = tampered;
     }
 
     /// A connection has ended; told exactly once for each that the proxy accepted.
@@ -90,6 +87,11 @@ impl<A: Tap, B: Tap> Tap for (A, B) {
         self.1.message(message);
     }
 
+    fn tampered(&self, tampered: &Tampered) {
+        self.0.tampered(tampered);
+        self.1.tampered(tampered);
+    }
+
     fn closed(&self, closed: &Closed) {
         self.0.closed(closed);
         self.1.closed(closed);
@@ -99,6 +101,10 @@ impl<A: Tap, B: Tap> Tap for (A, B) {
 impl<T: Tap + ?Sized> Tap for Arc<T> {
     fn message(&self, message: &Message<'_>) {
         (**self).message(message);
+    }
+
+    fn tampered(&self, tampered: &Tampered) {
+        (**self).tampered(tampered);
     }
 
     fn closed(&self, closed: &Closed) {

@@ -1,0 +1,84 @@
+//! Sequential consistency against every interleaving, with a state machine of its own.
+
+use rsm_check::checker::bank::{BankModel, Guard, Negative};
+use rsm_check::checker::diagnosis::{Answer, sequentially_consistent};
+use rsm_check::checker::linearizability::Budget;
+use rsm_check::history::{Call, History, Observed, Operation};
+use rsm_check::op::Outcome;
+
+use crate::small::case;
+
+/// Whether the rest can be put in some order that keeps that of each process.
+fn orderable(history: &History, model: &BankModel, done: &mut [bool], bank: &[i128]) -> bool {
+    let operations = &history.operations;
+    let required = |at: usize| operations[at].outcome() == Outcome::Ok;
+    if (0..operations.len()).all(|at| done[at] || !required(at)) {
+        return true;
+    }
+    (0..operations.len()).any(|at| {
+        let possible = !done[at] && operations[at].outcome() != Outcome::Fail;
+        let earlier = |other: usize| operations[other].process == operations[at].process && required(other);
+        if !possible || (0..at).any(|other| earlier(other) && !done[other]) {
+            return false;
+        }
+        let after = after(model, &operations[at], bank);
+        if !seen(&operations[at], &after) {
+            return false;
+        }
+        done[at] = true;
+        let found = orderable(history, model, done, &after);
+        done[at] = false;
+        found
+    })
+}
+
+fn after(model: &BankModel, operation: &Operation, bank: &[i128]) -> Vec<i128> {
+    let mut after = bank.to_vec();
+    let Call::Transfer { from, to, amount } = operation.call else { return after };
+    let (from, to, amount) = (from.0 as usize, to.0 as usize, i128::from(amount));
+    let guard = match model.guard {
+        Guard::Strict => bank[from] > amount,
+        Guard::AtLeast => bank[from] >= amount,
+        Guard::None => true,
+    };
+    let all = i128::from(i64::MIN)..=i128::from(i64::MAX);
+    let fits = all.contains(&(bank[from] - amount)) && all.contains(&(bank[to] + amount));
+    if from != to && guard && fits && (amount >= 0 || model.negative == Negative::Allowed) {
+        after[from] -= amount;
+        after[to] += amount;
+    }
+    after
+}
+
+fn seen(operation: &Operation, bank: &[i128]) -> bool {
+    let known = operation.outcome() == Outcome::Ok;
+    match (&operation.call, operation.completion.as_ref().filter(|_| known).map(|ended| &ended.observed)) {
+        (Call::Transfer { from, to, .. }, Some(Observed::Pair(pair))) => {
+            [bank[from.0 as usize], bank[to.0 as usize]] == pair.map(i128::from)
+        }
+        (_, Some(Observed::Balances(all))) => {
+            all.iter().all(|&(account, value)| bank[account.0 as usize] == value.into())
+        }
+        _ => true,
+    }
+}
+
+#[test]
+fn sequential_consistency_agrees_with_every_interleaving() {
+    let mut answers = [0, 0];
+    for seed in 0..10_000u64 {
+        let mut case = case(seed, 7);
+        let processes = 1 + seed % 3;
+        for (at, operation) in (0u64..).zip(&mut case.history.operations) {
+            operation.process = (at * 7 + seed) % processes;
+        }
+        let (done, accounts) = (&mut vec![false; case.history.operations.len()], case.history.accounts.len());
+        let truth = orderable(&case.history, &case.model, done, &vec![case.model.initial.into(); accounts]);
+        match sequentially_consistent(&case.history, &case.model, &Budget::default()) {
+            Answer::Unknown => panic!("seed {seed}: not decided"),
+            found => assert_eq!(matches!(found, Answer::Yes(_)), truth, "seed {seed}: {case:#?}"),
+        }
+        answers[usize::from(truth)] += 1;
+    }
+    assert!(answers.iter().all(|&count| count > 1_000), "no mix: {answers:?}");
+}
