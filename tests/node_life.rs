@@ -46,6 +46,10 @@ struct Stage {
 }
 
 fn stage(command: &str, start_ceiling: Duration) -> Stage {
+    stage_with(command, start_ceiling, false)
+}
+
+fn stage_with(command: &str, start_ceiling: Duration, clocks: bool) -> Stage {
     let dir = tempfile::tempdir().unwrap();
     let text = serde_json::json!({"name": "x", "duration": "1s", "cluster": {"srv": {"command": command}}});
     let workload: Workload = workload::parse("test", &text.to_string()).unwrap();
@@ -66,6 +70,7 @@ fn stage(command: &str, start_ceiling: Duration) -> Stage {
         ready: Regex::new(&workload.cluster.srv.ready).unwrap(),
         start_ceiling,
         stop_signal: Signal::SIGTERM,
+        clocks,
         proxy: Arc::new(proxy),
         watcher: notes.clone(),
     };
@@ -202,4 +207,63 @@ async fn a_paused_node_ends_on_its_stop_signal() {
     stage.node.start().await.unwrap();
     stage.node.pause().await.unwrap();
     assert!(stage.node.stop(CEILING).await);
+}
+
+/// Writes the time of day, as a program that it executes anew each time tells it.
+#[cfg(target_arch = "x86_64")]
+const CLOCK: &str = r#"sh -c '
+    echo "Listening on port 4711 ..."
+    while true; do date +%s > {dir}/part; mv {dir}/part {dir}/time; done' {data}"#;
+
+/// Waits until a node's programs show a time so many seconds from the host's.
+#[cfg(target_arch = "x86_64")]
+async fn shows(stage: &Stage, ahead: i64) {
+    let file = stage.dir.path().join("time");
+    let _ = std::fs::remove_file(&file);
+    eventually("the node shows the time", || {
+        let host = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
+        let told = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<i64>().ok());
+        told.is_some_and(|told| (told - ahead - host).abs() <= 3)
+    })
+    .await;
+}
+
+#[cfg(target_arch = "x86_64")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_clock_reaches_what_a_node_executes_and_outlasts_pause_and_restart() {
+    use rsm_check::cluster::clock::Change;
+    let hour = 3_600;
+    let stage = stage_with(CLOCK, CEILING, true);
+    stage.node.start().await.unwrap();
+    shows(&stage, 0).await;
+    let applied = stage.node.change_clock(Change::Jump(hour * 1_000_000_000)).await.unwrap();
+    assert!(applied.held(), "{applied:?}");
+    shows(&stage, hour).await;
+    assert!(stage.node.pause().await.unwrap());
+    assert!(stage.node.resume().await.unwrap());
+    shows(&stage, hour).await;
+    stage.node.kill().await.unwrap();
+    let applied = stage.node.change_clock(Change::Jump(hour * 1_000_000_000)).await.unwrap();
+    assert!(!applied.held(), "nobody is there: {applied:?}");
+    stage.node.start().await.unwrap();
+    shows(&stage, 2 * hour).await;
+    assert!(stage.node.change_clock(Change::Heal).await.unwrap().held());
+    shows(&stage, 0).await;
+    assert!(stage.node.stop(Duration::from_secs(5)).await);
+    let notes = stage.notes.0.lock().unwrap().join("; ");
+    assert!(
+        notes.contains("exited asked=true ended by SIGKILL")
+            && notes.ends_with("asked=true ended by SIGTERM"),
+        "{notes}"
+    );
+}
+
+#[tokio::test]
+async fn the_clock_of_a_node_that_is_not_traced_cannot_be_changed_and_says_so() {
+    use rsm_check::cluster::clock::Change;
+    let stage = stage(WRAPPER, CEILING);
+    stage.node.start().await.unwrap();
+    let refused = stage.node.change_clock(Change::Jump(1)).await.unwrap_err();
+    assert!(refused.contains("srv-1") && refused.contains("not traced"), "{refused}");
+    stage.node.kill().await.unwrap();
 }

@@ -18,6 +18,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::ExitStatus;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,7 +29,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, pipe2, setsid};
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
 
+use super::clock::{self, Clocks, Skew, Traced};
 use super::procfs::{self, Activity};
 
 /// How the processes of nodes are kept together on this machine.
@@ -201,29 +204,79 @@ enum Boundary {
     Mark(String),
 }
 
-/// Starts a command inside a boundary of its own. Blocks for some milliseconds
-/// and must be called within a tokio runtime.
-pub fn spawn(mut command: Command) -> io::Result<(Child, Contained)> {
+/// The first process of a start.
+#[derive(Debug)]
+pub enum First {
+    /// The runtime waits for it.
+    Child(Child),
+    /// Its tracer waits for it.
+    Traced(oneshot::Receiver<ExitStatus>),
+}
+
+impl First {
+    /// Its exit status, once it has ended.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        match self {
+            Self::Child(child) => child.wait().await,
+            Self::Traced(exit) => exit.await.map_err(|_| io::Error::other("its tracer has gone")),
+        }
+    }
+}
+
+/// What a start has brought about.
+#[derive(Debug)]
+pub struct Started {
+    /// The command's own process.
+    pub first: First,
+    /// All of it.
+    pub contained: Contained,
+    /// Its clocks, if they were asked for.
+    pub clocks: Option<Clocks>,
+}
+
+impl Started {
+    fn plain(child: Child, contained: Contained) -> Self {
+        Self { first: First::Child(child), contained, clocks: None }
+    }
+
+    fn traced((contained, traced): (Contained, Traced)) -> Self {
+        Self { first: First::Traced(traced.exit), contained, clocks: Some(traced.clocks) }
+    }
+}
+
+/// Starts a command inside a boundary of its own, with clocks that show `skew` and
+/// can be changed if one is given. Blocks for some milliseconds and must be called
+/// within a tokio runtime.
+pub fn spawn(mut command: Command, skew: Option<Skew>) -> io::Result<Started> {
     command.process_group(0);
     match means() {
-        Means::PidNamespace => spawn_in_namespace(command),
-        Means::EnvironmentMark => spawn_marked(command),
+        Means::PidNamespace => spawn_in_namespace(command, skew),
+        Means::EnvironmentMark => spawn_marked(command, skew),
     }
 }
 
 /// A namespace for children belongs to a thread, and a thread that has one can
-/// start no threads: so it is done by a thread of its own, which then ends.
-fn spawn_in_namespace(mut command: Command) -> io::Result<(Child, Contained)> {
-    let runtime = tokio::runtime::Handle::current();
-    let work = move || {
+/// start no threads: so it is done by a thread of its own, which then ends, unless
+/// it traces what it has started.
+fn spawn_in_namespace(mut command: Command, skew: Option<Skew>) -> io::Result<Started> {
+    let boundary = || {
         unshare(CloneFlags::CLONE_NEWPID)?;
         let (keeper, leash) = start_keeper()?;
         let name = procfs::pid_namespace(keeper)
             .ok_or_else(|| io::Error::other("the keeper's namespace is gone"))?;
-        let boundary = Boundary::Namespace { keeper, name, _leash: leash };
-        let contained = Contained { boundary };
+        Ok(Contained { boundary: Boundary::Namespace { keeper, name, _leash: leash } })
+    };
+    if let Some(skew) = skew {
+        return clock::spawn(command.into_std(), skew, boundary).map(Started::traced);
+    }
+    let runtime = tokio::runtime::Handle::current();
+    let work = move || {
+        let contained = boundary()?;
         let _in_runtime = runtime.enter();
-        Ok((command.spawn()?, contained))
+        Ok(Started::plain(command.spawn()?, contained))
     };
     let thread = std::thread::Builder::new().name("spawn".into()).spawn(work)?;
     thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts nodes panicked")))
@@ -283,13 +336,16 @@ fn close_all(first: libc::c_int, last: libc::c_int) {
     }
 }
 
-fn spawn_marked(mut command: Command) -> io::Result<(Child, Contained)> {
+fn spawn_marked(mut command: Command, skew: Option<Skew>) -> io::Result<Started> {
     static STARTS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let number = STARTS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let value = format!("{}/{number}", run_mark());
     command.env(MARK, &value);
     let contained = Contained { boundary: Boundary::Mark(format!("{MARK}={value}")) };
-    Ok((command.spawn()?, contained))
+    match skew {
+        Some(skew) => clock::spawn(command.into_std(), skew, || Ok(contained)).map(Started::traced),
+        None => Ok(Started::plain(command.spawn()?, contained)),
+    }
 }
 
 impl Contained {
@@ -351,13 +407,19 @@ impl Contained {
         self.settle_into(Signal::SIGCONT, |activity| activity != Activity::Stopped)
     }
 
+    /// Signals everyone once, then whoever is not seen as wanted, until two looks in
+    /// a row find nobody: a traced process may look stopped for a moment without
+    /// having been asked.
     fn settle_into(&self, signal: Signal, wanted: impl Fn(Activity) -> bool) -> bool {
         const ROUNDS: u32 = 2000;
+        let mut quiet = 0;
+        self.signal(signal);
         for _ in 0..ROUNDS {
             let unlike =
                 |pid: &Pid| procfs::activity(*pid).is_some_and(|now| now != Activity::Ended && !wanted(now));
             let others: Vec<Pid> = self.members().into_iter().filter(unlike).collect();
-            if others.is_empty() {
+            quiet = if others.is_empty() { quiet + 1 } else { 0 };
+            if quiet == 2 {
                 return true;
             }
             for pid in others {
@@ -390,8 +452,8 @@ mod tests {
 
     #[tokio::test]
     async fn where_nobody_is_left_nothing_was_stopped() {
-        let (mut child, contained) = spawn(Command::new("true")).unwrap();
-        child.wait().await.unwrap();
+        let Started { mut first, contained, .. } = spawn(Command::new("true"), None).unwrap();
+        first.wait().await.unwrap();
         assert!(contained.wait_until_empty(Duration::from_secs(20)));
         assert!(!contained.stop());
     }

@@ -4,7 +4,9 @@
 //! starts is contained and ends with the harness. What happens is told to a
 //! [`Watcher`]; the cluster records nothing and judges nothing.
 
+pub mod clock;
 pub mod containment;
+pub mod disk;
 pub mod launch;
 pub mod node;
 pub mod output;
@@ -161,6 +163,7 @@ impl Parts<'_> {
             ready: Regex::new(&says.ready).map_err(io::Error::other)?,
             start_ceiling: says.start_ceiling.0,
             stop_signal: signal(says),
+            clocks: false,
             proxy: proxy.cloned().ok_or_else(|| io::Error::other(format!("{node} has no proxy")))?,
             watcher: self.watcher.clone(),
         })

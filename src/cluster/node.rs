@@ -13,11 +13,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use regex::Regex;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::watch;
 
-use super::containment::{self, Contained};
+use super::clock::{self, Applied, Change, Clocks, Skew};
+use super::containment::{self, Contained, First, Started};
 use super::launch::{Launch, Placeholders};
 use super::output::{LastLines, Listener, Terminal};
 use super::proxy::Proxy;
@@ -142,6 +144,8 @@ pub struct Setup {
     pub start_ceiling: Duration,
     /// What asks it to end.
     pub stop_signal: Signal,
+    /// Whether its clocks shall be changeable, which costs a tracer.
+    pub clocks: bool,
     /// The proxy in front of it.
     pub proxy: Arc<Proxy>,
     /// Who is told.
@@ -153,11 +157,14 @@ pub struct NodeProcess {
     setup: Setup,
     life: Arc<Mutex<Life>>,
     running: tokio::sync::Mutex<Option<Running>>,
+    /// What its clock shows, from one start to the next.
+    skew: Mutex<Skew>,
 }
 
 /// One start of the node, from spawn to exit.
 struct Running {
     contained: Arc<Contained>,
+    clocks: Option<Clocks>,
     /// Set before the harness ends it: the exit is then no finding.
     asked: Arc<AtomicBool>,
     /// Set when it is asked gently: how long what outlives its first process has.
@@ -171,7 +178,12 @@ struct Running {
 impl NodeProcess {
     /// A node that is down.
     pub fn new(setup: Setup) -> Self {
-        Self { setup, life: Arc::new(Mutex::new(Life::Down)), running: tokio::sync::Mutex::default() }
+        Self {
+            setup,
+            life: Arc::new(Mutex::new(Life::Down)),
+            running: tokio::sync::Mutex::default(),
+            skew: Mutex::default(),
+        }
     }
 
     /// Its name.
@@ -246,8 +258,9 @@ impl NodeProcess {
             .stdin(Stdio::null())
             .stderr(Stdio::from(theirs.try_clone()?))
             .stdout(Stdio::from(theirs));
-        let spawned = blocking(move || containment::spawn(command)).await;
-        let (child, contained) =
+        let skew = self.setup.clocks.then(|| *lock(&self.skew));
+        let spawned = blocking(move || containment::spawn(command, skew)).await;
+        let Started { first, contained, clocks } =
             spawned.ok_or_else(|| io::Error::other("the start of a node panicked"))??;
         self.setup.watcher.started(self.node());
         let heard = tokio::spawn(listener.run(ours));
@@ -266,8 +279,8 @@ impl NodeProcess {
             last: last.clone(),
             ended: sender,
         };
-        tokio::spawn(obituary.write(child, heard));
-        Ok((Running { contained, asked, grace, fault_of_its_own, ended }, port, last))
+        tokio::spawn(obituary.write(first, heard));
+        Ok((Running { contained, clocks, asked, grace, fault_of_its_own, ended }, port, last))
     }
 
     async fn wait_ready(
@@ -334,6 +347,35 @@ impl NodeProcess {
         Ok(blocking(move || contained.resume()).await.unwrap_or(false))
     }
 
+    /// Changes the clock of all of it, and of what it starts from now on, restarts
+    /// included: a machine's clock does not heal because a process ends.
+    ///
+    /// # Errors
+    /// The node's clocks were not asked for when it was set up.
+    pub async fn change_clock(&self, change: Change) -> Result<Applied, String> {
+        let slot = self.running.lock().await;
+        if !self.setup.clocks {
+            return Err(format!("the clocks of {} cannot be changed: it is not traced", self.node()));
+        }
+        let Some(running) = slot.as_ref() else {
+            let mut skew = lock(&self.skew);
+            *skew = skew.changed(change, clock::now_ns());
+            return Ok(Applied::to_nobody(*skew));
+        };
+        let Some(clocks) = &running.clocks else {
+            return Err(format!("the clocks of {} cannot be changed: it is not traced", self.node()));
+        };
+        let mut applied = clocks.change(change);
+        *lock(&self.skew) = clocks.skew();
+        applied.escaped.extend(
+            strangers(running, clocks)
+                .await
+                .into_iter()
+                .map(|pid| (pid, "it is not followed by the tracer".into())),
+        );
+        Ok(applied)
+    }
+
     /// The stop signal, a grace, then SIGKILL. A node that is down stays so.
     /// Returns whether the signal was enough.
     pub async fn stop(&self, grace: Duration) -> bool {
@@ -359,6 +401,24 @@ impl NodeProcess {
         }
         gentle
     }
+}
+
+/// Processes of a node that its tracer does not know. One that was born this moment
+/// is told to the tracer only a moment later.
+async fn strangers(running: &Running, clocks: &Clocks) -> Vec<Pid> {
+    const ROUNDS: u32 = 200;
+    for _ in 0..ROUNDS {
+        if unknown(running, clocks).is_empty() {
+            return Vec::new();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    unknown(running, clocks)
+}
+
+fn unknown(running: &Running, clocks: &Clocks) -> Vec<Pid> {
+    let members = running.contained.members().into_iter();
+    members.filter(|&pid| !clocks.knows(pid) && clock::is_there(pid)).collect()
 }
 
 /// How long the kernel may take to end what was killed.
@@ -410,8 +470,8 @@ struct Obituary {
 }
 
 impl Obituary {
-    async fn write(self, mut child: Child, heard: tokio::task::JoinHandle<()>) {
-        let status = child.wait().await;
+    async fn write(self, mut first: First, heard: tokio::task::JoinHandle<()>) {
+        let status = first.wait().await;
         let asked = self.asked.load(Ordering::SeqCst);
         {
             let mut life = lock(&self.life);

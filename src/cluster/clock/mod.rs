@@ -1,0 +1,159 @@
+//! Wrong clocks: what the processes of one node see as the time of day.
+//!
+//! ```text
+//! skew      the arithmetic: offset, rate, where they began
+//! wrapper   machine code that applies a skew to what the vDSO answers
+//! image     where it goes: the vDSO of one process, found and patched
+//! tracer    follows every process of a node from its first exec on
+//! ```
+//!
+//! Programs ask for the time through the vDSO, code that the kernel maps into every
+//! process. When a traced process has just executed a program, a wrapper is written
+//! into the unused tail of that mapping and the symbols of the clock functions are
+//! pointed at it, before the program looks them up. From then on the clock changes by
+//! two small writes into the process's memory; nothing is stopped for it. Nothing is
+//! preloaded and the host's clock is never touched: static programs and runtimes of
+//! other languages see the same.
+//!
+//! Not reached: system calls that go past the vDSO, absolute waits on the real-time
+//! clock, time stamps of files. CLOCK_MONOTONIC stays as it is. Must not know nodes,
+//! plans or when a clock is changed.
+
+mod image;
+mod skew;
+#[cfg(target_arch = "x86_64")]
+mod tracer;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "elsewhere.rs"]
+mod tracer;
+#[cfg(target_arch = "x86_64")]
+mod wrapper;
+
+pub use skew::{Change, Skew};
+pub use tracer::{Traced, spawn};
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::unistd::Pid;
+
+use crate::sync::lock;
+use image::Patched;
+
+/// The clocks of all processes of one start of a node.
+#[derive(Debug, Clone, Default)]
+pub struct Clocks {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    skew: Skew,
+    processes: BTreeMap<Pid, Patched>,
+    /// Processes whose clock cannot be changed, with the reason.
+    escaped: BTreeMap<Pid, String>,
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// How far the clock now is ahead of the host's, in nanoseconds.
+    pub ahead_ns: i64,
+    /// Processes in which the change was read back.
+    pub processes: Vec<Pid>,
+    /// Processes that the change did not reach, with the reason.
+    pub escaped: Vec<(Pid, String)>,
+}
+
+impl Applied {
+    /// A change at a node that is down: what it starts next will see it.
+    pub(super) fn to_nobody(skew: Skew) -> Self {
+        let now = now_ns();
+        Self { ahead_ns: skew.at(now).saturating_sub(now), processes: Vec::new(), escaped: Vec::new() }
+    }
+
+    /// Whether every process was reached, and there was one.
+    pub fn held(&self) -> bool {
+        self.escaped.is_empty() && !self.processes.is_empty()
+    }
+}
+
+impl Clocks {
+    /// Of nobody yet; whoever is admitted sees this.
+    fn showing(skew: Skew) -> Self {
+        let shared = Shared { skew, ..Shared::default() };
+        Self { shared: Arc::new(Mutex::new(shared)) }
+    }
+
+    /// Changes the clock of every process at once, as far as one after the other in
+    /// some microseconds is at once, and reads each back.
+    pub fn change(&self, change: Change) -> Applied {
+        let mut shared = lock(&self.shared);
+        let now = now_ns();
+        let skew = shared.skew.changed(change, now);
+        shared.skew = skew;
+        let mut gone = Vec::new();
+        let mut applied = Applied {
+            ahead_ns: skew.at(now).saturating_sub(now),
+            processes: Vec::new(),
+            escaped: Vec::new(),
+        };
+        for (&pid, patched) in &shared.processes {
+            match patched.set(skew) {
+                Ok(()) => applied.processes.push(pid),
+                Err(_) if !is_there(pid) => gone.push(pid),
+                Err(why) => applied.escaped.push((pid, why)),
+            }
+        }
+        gone.iter().for_each(|pid| drop(shared.processes.remove(pid)));
+        shared.escaped.retain(|&pid, _| is_there(pid));
+        applied.escaped.extend(shared.escaped.iter().map(|(&pid, why)| (pid, why.clone())));
+        applied
+    }
+
+    /// What the clocks show now.
+    pub fn skew(&self) -> Skew {
+        lock(&self.shared).skew
+    }
+
+    /// Whether the tracer follows this process, be its clock changed or not.
+    pub fn knows(&self, pid: Pid) -> bool {
+        let shared = lock(&self.shared);
+        shared.processes.contains_key(&pid) || shared.escaped.contains_key(&pid)
+    }
+
+    /// A process has come to be, or runs another program: it gets the present skew
+    /// before its next instruction.
+    fn admit(&self, pid: Pid, found: Result<Patched, String>) {
+        let mut shared = lock(&self.shared);
+        let skew = shared.skew;
+        match found.and_then(|patched| patched.set(skew).map(|()| patched)) {
+            Ok(patched) => {
+                shared.escaped.remove(&pid);
+                shared.processes.insert(pid, patched);
+            }
+            Err(why) => {
+                shared.processes.remove(&pid);
+                shared.escaped.insert(pid, why);
+            }
+        }
+    }
+
+    fn forget(&self, pid: Pid) {
+        let mut shared = lock(&self.shared);
+        shared.processes.remove(&pid);
+        shared.escaped.remove(&pid);
+    }
+}
+
+/// The host's time of day, nanoseconds since 1970.
+pub(super) fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn is_there(pid: Pid) -> bool {
+    use crate::cluster::procfs::{Activity, activity};
+    activity(pid).is_some_and(|now| now != Activity::Ended)
+}
