@@ -3,6 +3,7 @@
 //! Closed enums, so that no misspelt fault silently does nothing. Plain data:
 //! must not know how a fault is carried out (`nemesis`) or when (`plan`).
 
+pub mod clock;
 pub mod network;
 
 use std::collections::BTreeMap;
@@ -147,6 +148,12 @@ pub enum FaultKind {
     Partition,
     /// Links are held one by one and released one by one, in drawn orders.
     Clog,
+    /// The node's clock jumps, ahead or back.
+    ClockJump,
+    /// The node's clock runs faster or slower.
+    ClockRate,
+    /// The node's clock jumps to and fro.
+    ClockStrobe,
 }
 
 /// What a fault was seen to do, by count; names end with their unit where it is
@@ -154,17 +161,42 @@ pub enum FaultKind {
 pub type Observed = BTreeMap<&'static str, u64>;
 
 /// What a kind of fault gets at. Faults of one family never meet at one place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Family {
     /// The processes of a node.
     Process,
     /// A direction of a link.
     Network,
+    /// The clock of a node's processes.
+    Clock,
+}
+
+impl Family {
+    /// Every family, in the order of reports.
+    pub const ALL: [Self; 3] = [Self::Process, Self::Network, Self::Clock];
+
+    /// The word of `doctor`, of verdict lines and of `run.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Network => "network",
+            Self::Clock => "clock",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 impl FaultKind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Kill,
         Self::Pause,
         Self::Delay,
@@ -180,6 +212,9 @@ impl FaultKind {
         Self::Duplicate,
         Self::Partition,
         Self::Clog,
+        Self::ClockJump,
+        Self::ClockRate,
+        Self::ClockStrobe,
     ];
 
     /// The word of the workload file, of the history and of reports.
@@ -200,6 +235,9 @@ impl FaultKind {
             Self::Duplicate => "duplicate",
             Self::Partition => "partition",
             Self::Clog => "clog",
+            Self::ClockJump => "clock-jump",
+            Self::ClockRate => "clock-rate",
+            Self::ClockStrobe => "clock-strobe",
         }
     }
 
@@ -225,6 +263,7 @@ impl FaultKind {
             | Self::Duplicate
             | Self::Partition
             | Self::Clog => Family::Network,
+            Self::ClockJump | Self::ClockRate | Self::ClockStrobe => Family::Clock,
         }
     }
 

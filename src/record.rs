@@ -15,7 +15,7 @@ use crate::checker::Judgement;
 use crate::checker::refused_share::RefusedShare;
 use crate::fault::{FaultKind, Node};
 use crate::history::Phase;
-use crate::recorded::{Recorded, Rest, RunState};
+use crate::recorded::{Lacking, Recorded, Rest, RunState};
 use crate::verdict::{CheckResult, Verdict};
 use crate::workload::Workload;
 
@@ -59,6 +59,9 @@ pub struct RunRecord {
     /// What sees to it that no process of a node outlives the harness.
     #[serde(default)]
     pub containment: String,
+    /// Families of faults that the workload asks for and this machine cannot carry out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacking: Vec<Lacking>,
     /// What the check that went on during the run saw; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub online: Option<OnlineCheck>,
@@ -278,6 +281,7 @@ impl RunRecord {
             plan,
             commands: Vec::new(),
             containment: String::new(),
+            lacking: Vec::new(),
             online: None,
             phases: Vec::new(),
             faults: Vec::new(),

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Node;
+use crate::fault::{Family, Node};
 use crate::history::History;
 use crate::workload::{DEFAULT_MODEL, Workload, parse};
 
@@ -26,6 +26,17 @@ pub struct Recorded {
     pub state: RunState,
     /// Why the run did not finish, in words; `None` if it did.
     pub reason: Option<String>,
+    /// Families of faults that the workload asks for and the machine could not carry out.
+    pub lacking: Vec<Lacking>,
+}
+
+/// A family of faults that was left out of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lacking {
+    /// Which.
+    pub family: Family,
+    /// Why, in words.
+    pub reason: String,
 }
 
 impl Recorded {
@@ -40,7 +51,7 @@ impl Recorded {
         workload.cluster.replicas = u16::try_from(files.len()).unwrap_or(u16::MAX);
         workload.checks.minimum_acknowledged = u64::from(files.is_empty());
         let rest = if files.is_empty() { Rest::NotReached } else { Rest::Settled };
-        Self { workload, history, files, rest, state: RunState::Finished, reason: None }
+        Self { workload, history, files, rest, state: RunState::Finished, reason: None, lacking: Vec::new() }
     }
 }
 

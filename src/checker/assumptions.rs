@@ -67,7 +67,8 @@ fn cut_off(history: &History) -> Option<String> {
 
 fn kinds(recorded: &Recorded) -> Vec<FaultKind> {
     let named = |kind: &FaultKind| recorded.workload.nemesis.iter().any(|rule| rule.fault == *kind);
-    FaultKind::ALL.into_iter().filter(named).collect()
+    let lacking = |kind: &FaultKind| recorded.lacking.iter().any(|lacking| lacking.family == kind.family());
+    FaultKind::ALL.into_iter().filter(|kind| named(kind) && !lacking(kind)).collect()
 }
 
 /// Why the faults of a kind prove nothing.

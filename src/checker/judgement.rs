@@ -182,7 +182,9 @@ fn unfinished(recorded: &Recorded) -> Option<String> {
 fn not_tested(recorded: &Recorded, checks: &[CheckResult]) -> Vec<String> {
     let down = final_files(recorded).left_out;
     let down = (!down.is_empty()).then(|| format!("the data of {}, down at the end", list(&down)));
-    skipped(checks).into_iter().chain(down).collect()
+    let lacking =
+        recorded.lacking.iter().map(|lacking| format!("{} faults, {}", lacking.family, lacking.reason));
+    skipped(checks).into_iter().chain(lacking).chain(down).collect()
 }
 
 fn skipped(checks: &[CheckResult]) -> Vec<String> {
@@ -269,6 +271,27 @@ mod tests {
     fn what_was_not_made_is_named_in_the_verdict_line() {
         let line = judge(&quiet(QUIET), &Says(passes)).line();
         assert_eq!(line, "pass (not tested: available, switched off in the workload)");
+    }
+
+    #[test]
+    fn faults_that_the_machine_could_not_carry_out_are_named_in_the_verdict_line() {
+        let mut recorded = quiet(
+            r#"{"name":"q","duration":"1s","checks":{"available":false},"unsupported":"skip",
+            "nemesis":[{"fault":"clock-jump","target":"one","at":"10ms"}]}"#,
+        );
+        let lacking = crate::recorded::Lacking {
+            family: crate::fault::Family::Clock,
+            reason: "ptrace is not permitted".into(),
+        };
+        recorded.lacking.push(lacking);
+        let line = judge(&recorded, &Says(passes)).line();
+        assert!(
+            line.starts_with("pass (not tested: ") && line.contains("clock faults, ptrace is not permitted"),
+            "{line}"
+        );
+        recorded.lacking.clear();
+        let line = judge(&recorded, &Says(passes)).line();
+        assert!(line.starts_with("undecided: assumptions: no `clock-jump` was ever begun"), "{line}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Verifies nothing itself. Times are nanoseconds since the run began; intervals
 //! are half open. A node of which the history says nothing counts as up.
 
-use crate::fault::Node;
+use crate::fault::{Family, Node};
 use crate::history::{ClusterEvent, ClusterWhat, FaultSpan, History, Operation, Phase};
 
 /// A stretch of the run, from `begin` up to but not including `end`.
@@ -53,9 +53,13 @@ pub fn hindered(history: &History, node: Node) -> Vec<Interval> {
     hindered_by(history, node, |_| true)
 }
 
-/// When the node was down or named by a fault that counts: merged, in order.
+/// When the node was down or named by a fault that counts: merged, in order. A wrong
+/// clock is no excuse.
 pub fn hindered_by(history: &History, node: Node, counts: impl Fn(&FaultSpan) -> bool) -> Vec<Interval> {
-    let faults = history.faults.iter().filter(|fault| fault.nodes.contains(&node) && counts(fault));
+    let faults = history
+        .faults
+        .iter()
+        .filter(|fault| fault.nodes.contains(&node) && fault.kind.family() != Family::Clock && counts(fault));
     let mut spans: Vec<Interval> = faults
         .map(|fault| Interval { begin: fault.begin, end: fault.end.unwrap_or(u64::MAX) })
         .chain(down(history, node))

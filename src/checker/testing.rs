@@ -138,6 +138,7 @@ impl Build {
             rest: Rest::Settled,
             state: RunState::Finished,
             reason: None,
+            lacking: Vec::new(),
         }
     }
 }

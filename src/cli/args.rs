@@ -35,6 +35,8 @@ pub(super) enum Command {
     Convert(ConvertArgs),
     /// Draw the reports of a run directory again.
     Report(ReportArgs),
+    /// Tell which families of faults work on this machine, and what to allow for the others.
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of workload files.
     Schema,
 }
@@ -178,6 +180,14 @@ pub(super) enum Format {
     Edn,
     /// One event a line with the fields of porcupine.Event.
     Porcupine,
+}
+
+/// `rsm-check doctor`.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct DoctorArgs {
+    /// One JSON array on stdout instead of lines.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `rsm-check report`.

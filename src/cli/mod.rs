@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod descriptors;
 mod convert;
+mod doctor;
 mod input;
 mod judging;
 mod online;
@@ -84,6 +85,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Verify(args) => verify::verify(&args),
         Command::Convert(args) => convert::convert(&args),
         Command::Report(args) => report::report(&args),
+        Command::Doctor(args) => doctor::doctor(args),
         Command::Schema => output::print(&crate::workload::Workload::json_schema()),
     }
 }

@@ -11,7 +11,7 @@ use super::judging::{self, Judged};
 use super::online::Watch;
 use super::progress::{self, Display};
 use super::signals::Signals;
-use super::{Failure, descriptors, output};
+use super::{Failure, descriptors, doctor, output};
 use crate::cluster::launch::{Launch, LaunchError};
 use crate::cluster::{NodePaths, containment, nodes_of};
 use crate::fault::Node;
@@ -30,11 +30,15 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     judging::check_model(&workload.model)
         .map_err(|why| Failure::bad_input(workload::refuse(&args.workload, "model", why)))?;
     descriptors::provide(&workload)?;
+    let lacking = doctor::lacking(&workload)?;
     let seed = args.seed.or(workload.seed).map_or_else(random_seed, Ok)?;
-    let plan = Plan::draw(workload, seed);
+    let mut plan = Plan::draw(workload, seed);
     let started = jiff::Timestamp::now();
     let dir = make_dir(&args, &plan, started)?;
     let mut record = begin(&args, &plan, &dir, &commands, started)?;
+    plan.faults.retain(|fault| lacking.iter().all(|lacking| lacking.family != fault.fault.family()));
+    record.lacking = lacking;
+    dir.write_record(&record).map_err(|why| cannot_write(&dir, &why))?;
     let watch = Watch::begin(&plan.workload)
         .map_err(|why| Failure::infra(format!("no thread for the online check: {why}")))?;
     let lag = watch.as_ref().map(Watch::lag);

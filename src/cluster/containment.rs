@@ -16,6 +16,7 @@
 //! PR_SET_PDEATHSIG is no use: it is bound to the thread that spawned, and
 //! grandchildren do not inherit it. Must not know what a node is for.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::ExitStatus;
@@ -397,9 +398,13 @@ impl Contained {
     /// Sends SIGSTOP until every process inside is seen to have stopped, or the
     /// rounds run out. A process may fork between two looks, hence the rounds.
     /// Where nobody is left, or nobody can be seen, nothing was stopped.
+    ///
+    /// One that waits in the kernel counts: it was sent the signal and runs no
+    /// instruction before it stops. The parent of a vfork waits so for a child that
+    /// is stopped itself.
     pub fn stop(&self) -> bool {
-        self.settle_into(Signal::SIGSTOP, |activity| activity == Activity::Stopped)
-            && self.is_any(|activity| activity == Activity::Stopped)
+        let stopped = |activity| matches!(activity, Activity::Stopped | Activity::Waiting);
+        self.settle_into(Signal::SIGSTOP, stopped) && self.is_any(stopped)
     }
 
     /// Sends SIGCONT until no process inside is seen stopped.
@@ -412,12 +417,13 @@ impl Contained {
     /// having been asked.
     fn settle_into(&self, signal: Signal, wanted: impl Fn(Activity) -> bool) -> bool {
         const ROUNDS: u32 = 2000;
-        let mut quiet = 0;
-        self.signal(signal);
+        let (mut quiet, mut signalled) = (0, BTreeSet::new());
         for _ in 0..ROUNDS {
-            let unlike =
-                |pid: &Pid| procfs::activity(*pid).is_some_and(|now| now != Activity::Ended && !wanted(now));
-            let others: Vec<Pid> = self.members().into_iter().filter(unlike).collect();
+            let mut unlike = |pid: &Pid| {
+                let now = procfs::activity(*pid).filter(|now| *now != Activity::Ended);
+                now.is_some_and(|now| signalled.insert(*pid) || !wanted(now))
+            };
+            let others: Vec<Pid> = self.members().into_iter().filter(|pid| unlike(pid)).collect();
             quiet = if others.is_empty() { quiet + 1 } else { 0 };
             if quiet == 2 {
                 return true;

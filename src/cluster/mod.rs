@@ -4,6 +4,7 @@
 //! starts is contained and ends with the harness. What happens is told to a
 //! [`Watcher`]; the cluster records nothing and judges nothing.
 
+pub mod capability;
 pub mod clock;
 pub mod containment;
 pub mod disk;
@@ -23,7 +24,7 @@ use nix::sys::signal::Signal;
 use regex::Regex;
 use tokio::task::JoinSet;
 
-use crate::fault::{Link, Node};
+use crate::fault::{Family, Link, Node};
 use crate::workload::{NodeLaunch, StopSignal, Workload};
 use launch::{Launch, Placeholders};
 use node::{Life, NodeProcess, Setup, StartError, Watcher};
@@ -163,7 +164,7 @@ impl Parts<'_> {
             ready: Regex::new(&says.ready).map_err(io::Error::other)?,
             start_ceiling: says.start_ceiling.0,
             stop_signal: signal(says),
-            clocks: false,
+            clocks: self.workload.families().contains(&Family::Clock),
             proxy: proxy.cloned().ok_or_else(|| io::Error::other(format!("{node} has no proxy")))?,
             watcher: self.watcher.clone(),
         })

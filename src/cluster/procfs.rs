@@ -32,6 +32,9 @@ pub enum Activity {
     Stopped,
     /// Z or X: ended, not reaped yet.
     Ended,
+    /// D: waits in the kernel where no signal reaches it; it stops, if it was asked to,
+    /// before its next instruction.
+    Waiting,
     /// Anything else.
     Alive,
 }
@@ -44,6 +47,7 @@ pub fn activity(pid: Pid) -> Option<Activity> {
     Some(match state {
         'T' | 't' => Activity::Stopped,
         'Z' | 'X' => Activity::Ended,
+        'D' => Activity::Waiting,
         _ => Activity::Alive,
     })
 }

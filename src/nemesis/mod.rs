@@ -1,10 +1,11 @@
 //! Carries out the planned faults and always ends healed.
 //!
 //! One file per family says how a fault is applied and healed: [`process`],
-//! [`network`]. [`schedule`] says when, looks at each node's state first and skips
+//! [`network`], [`clock`]. [`schedule`] says when, looks at each node's state first and skips
 //! what does not fit it. The nemesis draws nothing (the plan did), records through
 //! a [`Journal`] and judges nothing.
 
+mod clock;
 mod network;
 mod process;
 mod schedule;
@@ -76,6 +77,7 @@ fn unfit(kind: FaultKind, node: &NodeProcess) -> Option<String> {
     match kind.family() {
         Family::Process => process::unfit(node),
         Family::Network => None,
+        Family::Clock => clock::unfit(node),
     }
 }
 
@@ -84,6 +86,7 @@ async fn apply(fault: &PlannedFault, seed: u64, node: &NodeProcess) -> Effect {
         FaultKind::Kill => process::kill(node).await,
         FaultKind::Pause => process::pause(node).await,
         kind if kind.family() == Family::Network => network::apply(fault, seed, node),
+        kind if kind.family() == Family::Clock => clock::apply(fault, node).await,
         kind => Effect::failed(format!("nobody carries out {kind}")),
     }
 }
@@ -92,6 +95,7 @@ async fn apply(fault: &PlannedFault, seed: u64, node: &NodeProcess) -> Effect {
 async fn attend(fault: &PlannedFault, seed: u64, node: &NodeProcess) -> Effect {
     match fault.fault.family() {
         Family::Network => network::attend(fault, seed, node).await,
+        Family::Clock => clock::attend(fault, node).await,
         Family::Process => Effect::held(true),
     }
 }
@@ -101,6 +105,7 @@ async fn heal(fault: &PlannedFault, node: &NodeProcess) -> Effect {
         FaultKind::Kill => process::restart(node).await,
         FaultKind::Pause => process::resume(node).await,
         kind if kind.family() == Family::Network => network::heal(fault, node).await,
+        kind if kind.family() == Family::Clock => clock::heal(node).await,
         kind => Effect::failed(format!("nobody heals {kind}")),
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::rng::{Purpose, Rng};
+use crate::fault::clock::ClockFault;
 use crate::fault::network::{Directions, NetworkPlan, Reach};
-use crate::fault::{FaultKind, Link, Node};
+use crate::fault::{Family, FaultKind, Link, Node};
 use crate::workload::{FaultRule, Span, Target, Way, Workload, cut_links};
 
 /// Where the rhythm of a run without a duration ends: nothing is drawn beyond.
@@ -41,7 +42,15 @@ impl PlannedFault {
     pub fn network(&self) -> Option<&NetworkPlan> {
         match &self.parameters {
             Parameters::Network(plan) => Some(plan),
-            Parameters::None => None,
+            _ => None,
+        }
+    }
+
+    /// What is done to clocks, if it is a clock fault.
+    pub fn clock(&self) -> Option<ClockFault> {
+        match &self.parameters {
+            Parameters::Clock(fault) => Some(*fault),
+            _ => None,
         }
     }
 }
@@ -54,6 +63,8 @@ pub enum Parameters {
     None,
     /// What is done to which links.
     Network(NetworkPlan),
+    /// What is done to clocks.
+    Clock(ClockFault),
 }
 
 impl Parameters {
@@ -136,7 +147,11 @@ fn plan_one(
     rng: &mut Rng,
 ) -> PlannedFault {
     let nodes = nodes(workload, rule, rng);
-    let parameters = network(rule, &nodes, rng).map_or(Parameters::None, Parameters::Network);
+    let parameters = match rule.fault.family() {
+        Family::Network => network(rule, &nodes, rng).map_or(Parameters::None, Parameters::Network),
+        Family::Clock => clock(rule, rng).map_or(Parameters::None, Parameters::Clock),
+        Family::Process => Parameters::None,
+    };
     PlannedFault {
         id: 0,
         rule: number,
@@ -170,6 +185,34 @@ fn network(rule: &FaultRule, nodes: &[Node], rng: &mut Rng) -> Option<NetworkPla
         clog(&mut links, rule.lasts.nanos(), rng);
     }
     Some(NetworkPlan { act, links, flap_ns: rule.flap.map(Span::nanos) })
+}
+
+/// What is done to clocks; the ranges of what is not said are Jepsen's. Whole numbers
+/// throughout, so that every machine draws the same.
+fn clock(rule: &FaultRule, rng: &mut Rng) -> Option<ClockFault> {
+    const MILLISECOND: i64 = 1_000_000;
+    let asked = rule.by.map(|by| by.nanos);
+    let signed = |nanos: i64, rng: &mut Rng| if rng.below(2) == 0 { nanos } else { -nanos };
+    match rule.fault {
+        FaultKind::ClockJump => {
+            // 1.5 to the power of 6 to 31 milliseconds: 11 ms to 287 s, evenly by order.
+            let power = 6 + rng.below(26) as u32;
+            let nanos = (i128::from(MILLISECOND) * 3i128.pow(power)) >> power;
+            let drawn = signed(nanos as i64, rng);
+            Some(ClockFault::Jump { by_ns: asked.unwrap_or(drawn) })
+        }
+        FaultKind::ClockRate => {
+            let drawn = (400 + rng.below(2_101)) as f64 / 1000.0;
+            Some(ClockFault::Rate { rate: rule.rate.unwrap_or(drawn) })
+        }
+        FaultKind::ClockStrobe => {
+            let drawn = signed(MILLISECOND << (2 + rng.below(17)), rng);
+            let period = (MILLISECOND as u64) << rng.below(11);
+            let period_ns = rule.period.map_or(period, Span::nanos);
+            Some(ClockFault::Strobe { by_ns: asked.unwrap_or(drawn), period_ns })
+        }
+        _ => None,
+    }
 }
 
 /// In the first half of the time one link after the other is held, in the second
@@ -285,6 +328,21 @@ mod tests {
             })
             .collect();
         assert_eq!(ways.into_iter().collect::<Vec<_>>(), [Directions::ToServer, Directions::ToClient]);
+    }
+
+    #[test]
+    fn jumps_of_clocks_that_nobody_asked_for_lie_in_jepsens_range_and_go_both_ways() {
+        let jump = |seed| match drawn(r#"{"fault":"clock-jump","target":"one","at":"1s"}"#, seed)[0].clock() {
+            Some(ClockFault::Jump { by_ns }) => by_ns,
+            other => panic!("{other:?}"),
+        };
+        let jumps: Vec<i64> = (0..300).map(jump).collect();
+        assert!(jumps.iter().all(|by| (11_000_000..=290_000_000_000).contains(&by.abs())));
+        assert!(jumps.iter().any(|by| *by < 0) && jumps.iter().any(|by| *by > 100_000_000_000));
+        let asked = r#"{"fault":"clock-jump","target":"one","at":"1s","by":"-3s"}"#;
+        assert_eq!(drawn(asked, 1)[0].clock(), Some(ClockFault::Jump { by_ns: -3_000_000_000 }));
+        let json = serde_json::to_string(&drawn(asked, 1)[0]).unwrap();
+        assert!(json.contains(r#""how":{"act":"jump","by_ns":-3000000000}"#), "{json}");
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl LoadedRun {
             rest: self.record.rest,
             state: self.record.state,
             reason: self.record.reason.clone(),
+            lacking: self.record.lacking.clone(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! ([`error`]); what the fields mean together is judged in [`validate`]. Must not
 //! know what the plan draws from it, nor how anything is carried out.
 
+mod clock;
 pub mod error;
 mod load;
 mod network;
@@ -17,14 +18,15 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use clock::Offset;
 pub use load::{load, parse, refuse};
 pub use network::{How, Party, Way, cut_links};
 pub use scalar::{Name, Span};
 pub use target::Target;
 pub(crate) use validate::check_command;
 
-use crate::fault::FaultKind;
 use crate::fault::network::Distribution;
+use crate::fault::{Family, FaultKind};
 
 /// A workload: what to start, what to ask of it, what to break, what to check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,6 +63,9 @@ pub struct Workload {
     /// What is broken, where and when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nemesis: Vec<FaultRule>,
+    /// What becomes of faults that this machine cannot carry out (`rsm-check doctor`).
+    #[serde(default)]
+    pub unsupported: Unsupported,
     /// The model that outcomes are judged by.
     #[serde(default = "default_model")]
     pub model: String,
@@ -85,6 +90,17 @@ fn default_model() -> String {
 
 fn default_stop() -> bool {
     true
+}
+
+/// What becomes of faults that the machine cannot carry out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Unsupported {
+    /// The run stops before anything starts (exit 4).
+    #[default]
+    Stop,
+    /// They are left out, and the verdict line says so.
+    Skip,
 }
 
 /// One operation of a script.
@@ -345,6 +361,15 @@ pub struct FaultRule {
     /// `partition`: what is done to the links; `drop` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub how: Option<How>,
+    /// `clock-jump`, `clock-strobe`: how far; drawn from 11 ms to 287 s, either way, by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Offset>,
+    /// `clock-rate`: so many times as fast, 0 to 1000; drawn from 0.4 to 2.5 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// `clock-strobe`: from one jump to the next; drawn from 1 ms to 1 s by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Span>,
 }
 
 fn default_fault_span() -> Span {
@@ -432,6 +457,12 @@ impl Default for Budgets {
 }
 
 impl Workload {
+    /// The families of faults that it asks for, each once, in their order.
+    pub fn families(&self) -> Vec<Family> {
+        let asked = |family: &Family| self.nemesis.iter().any(|rule| rule.fault.family() == *family);
+        Family::ALL.into_iter().filter(asked).collect()
+    }
+
     /// Whether every node is started with the default command of an edition.
     pub fn tests_reference_system(&self) -> bool {
         self.cluster.srv.command.is_none() && self.cluster.coord.command.is_none()

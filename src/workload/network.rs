@@ -121,6 +121,7 @@ pub(super) fn fields(kind: FaultKind) -> &'static [&'static str] {
         FaultKind::Duplicate => &["target", "flap", "probability"],
         FaultKind::Partition => &["target", "direction", "flap", "groups", "how"],
         FaultKind::Clog => &["target", "direction"],
+        FaultKind::ClockJump | FaultKind::ClockRate | FaultKind::ClockStrobe => super::clock::fields(kind),
     }
 }
 
@@ -278,6 +279,7 @@ impl FaultRule {
     pub fn link_fault(&self) -> Option<LinkFault> {
         let nanos = |span: Option<Span>| span.map_or(0, Span::nanos);
         Some(match self.fault {
+            FaultKind::ClockJump | FaultKind::ClockRate | FaultKind::ClockStrobe => return None,
             FaultKind::Kill | FaultKind::Pause => return None,
             FaultKind::Delay => LinkFault::Delay {
                 latency_ns: nanos(self.latency),

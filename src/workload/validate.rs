@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Accounts, FaultRule, NodeLaunch, Span, Target, Workload, network};
+use super::{Accounts, FaultRule, NodeLaunch, Span, Target, Workload, clock, network};
 use crate::fault::{Family, FaultKind, Node};
 
 /// A broken rule.
@@ -222,6 +222,7 @@ fn fault(workload: &Workload, rule: &FaultRule, field: &str) -> Rule {
     match rule.fault.family() {
         Family::Process => Ok(()),
         Family::Network => network::validate(workload, rule, field),
+        Family::Clock => clock::validate(rule, field),
     }
 }
 
