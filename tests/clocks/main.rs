@@ -240,3 +240,38 @@ fn a_killed_program_is_reported_with_its_signal_and_a_missing_one_is_an_error() 
     assert_eq!(teller.exit.blocking_recv().unwrap().signal(), Some(9));
     assert!(spawn(Command::new("/no/such/program"), Skew::default(), || Ok(())).is_err());
 }
+
+#[test]
+#[ignore = "needs a Java runtime"]
+fn java_sees_every_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("Teller.java");
+    let code = "class Teller { public static void main(String[] a) throws Exception {
+        var in = new java.io.BufferedReader(new java.io.InputStreamReader(System.in));
+        while (in.readLine() != null) { var now = java.time.Instant.now();
+            System.out.println(now.getEpochSecond() * 1_000_000_000L + now.getNano()); } } }";
+    std::fs::write(&source, code).unwrap();
+    let mut command = Command::new("java");
+    command.arg(source);
+    let mut teller = Teller::start(command);
+    goes_through_everything(&mut teller);
+    teller.end();
+}
+
+#[test]
+#[ignore = "needs a Go compiler"]
+fn go_sees_every_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("teller.go");
+    let code = "package main
+import (\"bufio\"; \"fmt\"; \"os\"; \"time\")
+func main() { in := bufio.NewScanner(os.Stdin); for in.Scan() { fmt.Println(time.Now().UnixNano()) } }";
+    std::fs::write(&source, code).unwrap();
+    let program = dir.path().join("teller");
+    let mut compiler = Command::new("go");
+    compiler.arg("build").arg("-o").arg(&program).arg(&source).current_dir(dir.path());
+    assert!(compiler.env("GOFLAGS", "-mod=mod").env("GO111MODULE", "off").status().unwrap().success());
+    let mut teller = Teller::start(Command::new(program));
+    goes_through_everything(&mut teller);
+    teller.end();
+}
