@@ -86,9 +86,12 @@ fn sequential_consistency_agrees_with_every_interleaving() {
 }
 
 /// What brute force is told of an operation; nothing of one that did not happen.
-fn act(operation: &Operation) -> Option<Act> {
+fn act(model: &BankModel, operation: &Operation) -> Option<Act> {
     let required = operation.outcome() == Outcome::Ok;
-    let moves = matches!(operation.call, Call::Transfer { from, to, .. } if from != to);
+    // What moves nothing in any state has no effect.
+    let refused = |amount: i64| amount == 0 || amount < 0 && model.negative == Negative::Refused;
+    let moves =
+        matches!(operation.call, Call::Transfer { from, to, amount } if from != to && !refused(amount));
     let told = operation.completion.as_ref().map(|ended| &ended.observed);
     let tells = required && told.is_some_and(|told| *told != Observed::Nothing);
     let act = Act { process: operation.process, required, writes: moves, tells };
@@ -105,9 +108,13 @@ fn guarantees_of_the_bank_agree_with_every_order_of_effects() {
         for (at, operation) in (0u64..).zip(&mut case.history.operations) {
             operation.process = (at * 7 + seed) % processes;
         }
-        let happened: Vec<&Operation> =
-            case.history.operations.iter().filter(|operation| act(operation).is_some()).collect();
-        let acts: Vec<Act> = happened.iter().filter_map(|operation| act(operation)).collect();
+        let happened: Vec<&Operation> = case
+            .history
+            .operations
+            .iter()
+            .filter(|operation| act(&case.model, operation).is_some())
+            .collect();
+        let acts: Vec<Act> = happened.iter().filter_map(|operation| act(&case.model, operation)).collect();
         let initial = vec![i128::from(case.model.initial); case.history.accounts.len()];
         let truth = truth(&acts, initial, &|bank, at| {
             let after = after(&case.model, happened[at], bank);
