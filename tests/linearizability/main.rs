@@ -7,6 +7,7 @@ mod mutate;
 mod online;
 mod oracle;
 mod sequential;
+mod sessions;
 mod small;
 
 use std::io::Read;

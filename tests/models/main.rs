@@ -3,7 +3,10 @@
 mod notation;
 mod oracle;
 mod properties;
+#[path = "../linearizability/sessions.rs"]
+mod sessions;
 mod small;
+mod weaker;
 
 use std::time::Duration;
 

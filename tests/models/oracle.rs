@@ -114,11 +114,15 @@ fn search(kind: Kind, ops: &[Op], done: u32, state: Vec<i64>, seen: &mut HashSet
     }
     open().filter(|&at| ops[at].invoke < deadline).any(|at| {
         let mut after = state.clone();
-        let Some(gives) = run(&mut after, &ops[at].ask, kind) else { return false };
-        let right = ops[at].told.as_ref().is_none_or(|told| told.is_empty() || *told == gives)
-            || (kind == Kind::Set && ops[at].told.as_deref() == Some(&gives));
-        let empty = kind == Kind::Set && ops[at].ask.f == "read" && ops[at].told.as_deref() == Some(&[]);
-        let right = right && (!empty || gives.is_empty());
-        right && search(kind, ops, done | 1 << at, after, seen)
+        right(kind, &mut after, &ops[at]) && search(kind, ops, done | 1 << at, after, seen)
     })
+}
+
+/// Carries an operation out; whether it can have told what it told.
+pub fn right(kind: Kind, state: &mut Vec<i64>, op: &Op) -> bool {
+    let Some(gives) = run(state, &op.ask, kind) else { return false };
+    let right = op.told.as_ref().is_none_or(|told| told.is_empty() || *told == gives)
+        || (kind == Kind::Set && op.told.as_deref() == Some(&gives));
+    let empty = kind == Kind::Set && op.ask.f == "read" && op.told.as_deref() == Some(&[]);
+    right && (!empty || gives.is_empty())
 }

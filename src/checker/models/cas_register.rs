@@ -116,6 +116,10 @@ impl Model for CasRegister {
         matches!(input, Write(_))
     }
 
+    fn tells(&self, input: &CasRegisterCall, output: Option<&ValueId>) -> bool {
+        output.is_some() || matches!(input, Cas(..))
+    }
+
     #[inline]
     fn postponable(&self, first: Step<'_, Self>, second: Step<'_, Self>) -> bool {
         // What the register holds between the two, and before them, decides.

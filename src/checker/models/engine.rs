@@ -4,15 +4,12 @@
 //! to; nothing in it grows with the history. When an operation returns, every attempt
 //! must have explained it: those that did not are led on, by every order of open
 //! operations that can matter ([`super::relevance`]), until it is. Operations that
-//! change nothing where an attempt stands are explained without being ordered. Attempts
+//! change nothing where an attempt stands are explained without being ordered. What is
+//! tried and what need not be is told by [`choices`]. Attempts
 //! that another covers are dropped; whether others are, and what running out of them
 //! proves, is the [`Stage`]'s. Every loop is metered.
-//!
-//! Where an open operation and an indeterminate one ask the same, the open one takes
-//! effect first: in an order with the indeterminate one here and the open one later, or
-//! not at all, the two can change places, since what came of the indeterminate one is
-//! unknown and it may happen at any later time. Of open operations that are the same in
-//! all but their place the one that returns first takes effect first, likewise.
+
+mod choices;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +20,7 @@ use super::antichain::{Antichain, Attempt};
 use super::bits::Bits;
 use super::orders::{EMPTY, Orders, Tip};
 use super::problem::{Event, Operations, Part};
-use super::relevance::{relevant, step};
+use super::relevance::step;
 use super::stage::{Halt, Stage};
 use crate::checker::linearizability::Stop;
 use crate::checker::linearizability::budget::Meter;
@@ -64,16 +61,6 @@ pub(super) struct Engine<'a, M: Model, const N: usize> {
     dearer: BTreeMap<u32, Vec<Attempt<M::State, N>>>,
     orders: Orders,
     explained: usize,
-}
-
-/// What may be tried before an operation returns.
-struct Goal {
-    operation: u32,
-    /// Operations that may take effect: open ones, and classes by position.
-    definite: Vec<u32>,
-    classes: Vec<usize>,
-    /// Nothing else that only observes waits for a state on the way.
-    alone: bool,
 }
 
 impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
@@ -217,38 +204,6 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
         true
     }
 
-    /// Fires each operation that may come next, or only the one that must.
-    fn try_all(
-        &mut self,
-        attempt: &Attempt<M::State, N>,
-        goal: &Goal,
-        meter: &mut Meter,
-    ) -> Result<(), Halt> {
-        let first = self.forced(attempt, goal);
-        let may = |engine: &Self, number: u32| {
-            first.is_none_or(|first| {
-                engine.operations[number as usize].input == engine.operations[first as usize].input
-            })
-        };
-        for &number in &goal.definite {
-            if !attempt.bits.fired(self.slot(number))
-                && may(self, number)
-                && !self.more_urgent(attempt, number, goal)
-            {
-                self.visit(attempt, number, meter)?;
-            }
-        }
-        for &class in &goal.classes {
-            if let Some(number) = self.unused(class, attempt)
-                && may(self, number)
-                && !self.open_one_will_do(attempt, number, goal)
-            {
-                self.visit(attempt, number, meter)?;
-            }
-        }
-        Ok(())
-    }
-
     fn visit(&mut self, attempt: &Attempt<M::State, N>, number: u32, meter: &mut Meter) -> Result<(), Halt> {
         self.tick(meter)?;
         let Some(mut child) = self.fire(attempt, number) else { return Ok(()) };
@@ -258,81 +213,6 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
             self.reach(child);
         }
         Ok(())
-    }
-
-    /// Whether another open operation, the same in all but its place, returns earlier and
-    /// can therefore take effect first. One that is explained already goes first only
-    /// if this one is explained too, or is as soon as that overwrites everything.
-    fn more_urgent(&self, attempt: &Attempt<M::State, N>, number: u32, goal: &Goal) -> bool {
-        let wanted = step::<M>(self.operations, number);
-        let returns = self.operations[number as usize].returns;
-        let settled = attempt.bits.explained(self.slot(number)) || self.model.overwrites(wanted.0);
-        let urgent = |other: u32| {
-            let slot = self.slot(other);
-            self.operations[other as usize].returns < returns
-                && !attempt.bits.fired(slot)
-                && (settled || !attempt.bits.explained(slot))
-                && step::<M>(self.operations, other) == wanted
-        };
-        urgent(goal.operation) || goal.definite.iter().any(|&other| urgent(other))
-    }
-
-    /// Whether an open operation that asks the same as an indeterminate one can take
-    /// effect here instead of it.
-    fn open_one_will_do(&self, attempt: &Attempt<M::State, N>, perhaps: u32, goal: &Goal) -> bool {
-        let input = &self.operations[perhaps as usize].input;
-        let fits = |&number: &u32| {
-            let (asked, output) = step::<M>(self.operations, number);
-            asked == input
-                && !attempt.bits.fired(self.slot(number))
-                && self.model.apply(&attempt.state, asked, output).is_some()
-        };
-        goal.definite.iter().any(fits)
-    }
-
-    /// The operation that every way to the goal contains and that may come first.
-    fn forced(&self, attempt: &Attempt<M::State, N>, goal: &Goal) -> Option<u32> {
-        if !goal.alone {
-            return None;
-        }
-        let wanted = step::<M>(self.operations, goal.operation);
-        let must = |number: &u32| {
-            self.model.must_come_first(&attempt.state, &self.operations[*number as usize].input, wanted)
-        };
-        let open = |number: &u32| !attempt.bits.fired(self.slot(*number));
-        let perhaps = goal.classes.iter().filter_map(|&class| self.unused(class, attempt));
-        goal.definite.iter().copied().filter(open).chain(perhaps).find(must)
-    }
-
-    /// The first of a class that this attempt has not used.
-    fn unused(&self, class: usize, attempt: &Attempt<M::State, N>) -> Option<u32> {
-        let mut members = self.classes[class].members.iter().copied();
-        if self.stage.relaxed() {
-            return members.next();
-        }
-        members.find(|&number| !attempt.bits.fired(self.slot(number)))
-    }
-
-    fn goal(&self, number: u32, starts: &[Attempt<M::State, N>]) -> Goal {
-        let settled = |open: u32| starts.iter().all(|attempt| attempt.bits.fired(self.slot(open)));
-        let waiting = |open: u32| starts.iter().any(|attempt| !attempt.bits.explained(self.slot(open)));
-        let observes = |open: u32| self.model.observes(&self.operations[open as usize].input);
-        let open = self.open.iter().copied();
-        let open = open.filter(|&open| if observes(open) { waiting(open) } else { !settled(open) });
-        let perhaps = self.classes.iter().filter_map(|class| class.members.first().copied());
-        let chain = relevant(self.model, self.operations, number, open.chain(perhaps));
-        let mut goal = Goal { operation: number, definite: Vec::new(), classes: Vec::new(), alone: true };
-        goal.alone = observes(number);
-        for found in chain {
-            if self.operations[found as usize].returns.is_none() {
-                goal.classes.extend(self.class_of.get(&self.operations[found as usize].input));
-            } else if observes(found) {
-                goal.alone = false;
-            } else {
-                goal.definite.push(found);
-            }
-        }
-        goal
     }
 
     /// Explains every open operation whose result holds here and that changes nothing.

@@ -106,6 +106,10 @@ impl Model for KeyValue {
         self.register.overwrites(&input.call)
     }
 
+    fn tells(&self, input: &Keyed, output: Option<&ValueId>) -> bool {
+        self.register.tells(&input.call, output)
+    }
+
     #[inline]
     fn postponable(&self, first: Step<'_, Self>, second: Step<'_, Self>) -> bool {
         self.register.postponable((&first.0.call, first.1), (&second.0.call, second.1))

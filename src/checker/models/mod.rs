@@ -188,6 +188,12 @@ pub trait Model {
         false
     }
 
+    /// Whether an acknowledged operation told its client something of the state: an output
+    /// does, and so does success that not every state allows. For the diagnosis alone.
+    fn tells(&self, _input: &Self::Input, output: Option<&Self::Output>) -> bool {
+        output.is_some()
+    }
+
     /// About how many bytes a state holds outside itself.
     fn weight(&self, _state: &Self::State) -> usize {
         0

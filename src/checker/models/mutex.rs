@@ -62,6 +62,10 @@ impl Model for Mutex {
         if held { "held".into() } else { "free".into() }
     }
 
+    fn tells(&self, _: &MutexCall, _: Option<&()>) -> bool {
+        true
+    }
+
     fn postponable(&self, first: Step<'_, Self>, second: Step<'_, Self>) -> bool {
         // Twice the same is never right.
         first.0 == second.0

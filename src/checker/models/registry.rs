@@ -9,6 +9,7 @@ use super::{
     check_in_stages, in_words, typed,
 };
 use crate::checker::core;
+use crate::checker::diagnosis::{self, Answer, Guarantee};
 use crate::checker::linearizability::Budget;
 use crate::history::read::Malformed;
 use crate::history::untyped::UntypedHistory;
@@ -62,6 +63,17 @@ pub trait AnyModel {
         history: &UntypedHistory,
         budget: &Budget,
     ) -> Result<(CheckResult, Option<Claim>), Malformed>;
+
+    /// Whether a weaker guarantee holds; an order lists operations without failed ones.
+    ///
+    /// # Errors
+    /// As those of [`judge`](AnyModel::judge).
+    fn diagnose(
+        &mut self,
+        history: &UntypedHistory,
+        guarantee: Guarantee,
+        budget: &Budget,
+    ) -> Result<Answer, Malformed>;
 }
 
 impl<M: Model> AnyModel for M {
@@ -102,6 +114,7 @@ impl<M: Model> AnyModel for M {
                 let time = budget.time.saturating_sub(started.elapsed()).min(FOR_A_CORE);
                 let found =
                     core::find_in_model(self, &operations, &numbers, &violation, &Budget { time, ..*budget });
+                result.details.extend(diagnosis::explain_model(self, &operations, budget));
                 found.map(|found| {
                     let reason = result.details.len().min(1);
                     result.details.splice(reason..reason, found.demands.into_iter().chain(found.proof));
@@ -111,6 +124,16 @@ impl<M: Model> AnyModel for M {
             _ => None,
         };
         Ok((result, claim))
+    }
+
+    fn diagnose(
+        &mut self,
+        history: &UntypedHistory,
+        guarantee: Guarantee,
+        budget: &Budget,
+    ) -> Result<Answer, Malformed> {
+        let operations = typed(self, history)?;
+        Ok(diagnosis::holds_in_model(self, &operations, guarantee, budget))
     }
 }
 
