@@ -62,6 +62,10 @@ impl Model for Mutex {
         if held { "held".into() } else { "free".into() }
     }
 
+    fn state_in_proof(&self, &held: &bool) -> Option<Value> {
+        Some(held.into())
+    }
+
     fn postponable(&self, first: Step<'_, Self>, second: Step<'_, Self>) -> bool {
         // Twice the same is never right.
         first.0 == second.0
