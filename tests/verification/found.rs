@@ -102,7 +102,7 @@ fn every_violation_of_any_other_model_has_a_core_that_is_confirmed() {
 }
 
 #[test]
-#[ignore = "takes minutes; run it in release: cargo test --release --test verification -- --ignored"]
+#[ignore = "takes about 20 s optimised: cargo test --release --test verification -- --ignored"]
 fn two_hundred_thousand_histories_have_no_violation_without_a_confirmed_core() {
     banks(1_000_000, 100_000, 12);
     kinds(1_000_000, 15_000, 12);
