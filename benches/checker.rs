@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use big::{Shape, simulate, spoil};
 use rsm_check::checker::bank::BankModel;
+use rsm_check::checker::core;
 use rsm_check::checker::linearizability::{Budget, Outcome, check};
 
 fn main() {
@@ -36,6 +37,9 @@ fn main() {
         if wanted(&name) {
             judge(&name, &shape, wrong);
         }
+    }
+    if wanted("core") {
+        cores();
     }
     if wanted("parse") {
         parse();
@@ -99,6 +103,31 @@ fn shapes() -> Vec<(String, Shape, bool)> {
         ));
     }
     all
+}
+
+/// How long a core is looked for, after the violation was found.
+fn cores() {
+    let model = BankModel::default();
+    let budget = Budget { time: Duration::from_secs(20), memory: 2 << 30 };
+    for (operations, lost) in
+        [(10_000, 0), (100_000, 0), (10_000, 100), (10_000, 300), (10_000, 1_000), (3_000, 5_000)]
+    {
+        let mut big = simulate(&Shape { operations, lost, ..Shape::default() });
+        spoil(&mut big.history);
+        let name = format!("core, {operations}, lost {:.1} %", f64::from(lost as u32) / 1000.0);
+        let Outcome::Violation(violation) = check(&big.history, &model, &big.finals, &budget) else {
+            println!("{name:<44} no violation was found");
+            continue;
+        };
+        let start = cpu();
+        let found = core::find(&big.history, &model, &big.finals, &violation, &budget);
+        let time = cpu() - start;
+        let said = found.map_or("none".to_owned(), |found| {
+            let (starts, constraints) = (found.core.start.len(), found.core.constraints.len());
+            format!("{starts} starts, {constraints} constraints, minimal: {}", found.minimal)
+        });
+        println!("{name:<44} {time:>10.2?}  {said}");
+    }
 }
 
 fn judge(name: &str, shape: &Shape, wrong: bool) {

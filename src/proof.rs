@@ -164,9 +164,13 @@ pub struct Core {
     /// Lines of the history with a lesser `index` are replaced by [`start`](Core::start);
     /// 0: nothing is replaced, and `start` is empty.
     pub cut: u64,
-    /// Every way in which things can stand at the cut: for each order of operations
-    /// invoked before it that respects real time, holds all that returned before it,
-    /// and in which each has the result that it told, be it after the cut.
+    /// Ways in which things can stand at the cut: of each order of operations invoked
+    /// before it that respects real time, holds all that returned before it, and in
+    /// which each has the result that it told, be it after the cut. Each such way is a
+    /// start, or some start becomes it by operations that are open at the cut (invoked
+    /// before it and not returned by then, or never): by just those that had taken effect
+    /// in it and not in the start, of which one with an unknown outcome may be left out.
+    /// So one start stands for all that it leads to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub start: Vec<Start>,
     /// What is demanded, by number of operation, ascending.

@@ -171,7 +171,7 @@ mod tests {
         let lines = summary(&run.record, "reports/latest/report.html", Colours::Off);
         let expected = r"VIOLATION replicas identical: srv-2 differs from srv-1 and srv-3 and from what clients were told: it lacks everything from before its restart and holds only the effects of 1 transfer after it; srv-2 was killed at 3.00 s (after 12 acknowledged operations) and started again at 4.00 s
 classic_kill, seed 7: 16 operations (13 ok, 1 failed, 2 indeterminate), p50 50.0 ms, p99 50.0 ms, 2 faults took hold
-  first difference in line 2, an account line: `a 9\n` on srv-1 and srv-3, `a 80\n` on srv-2
+  srv-2's file lacks #10 a->b 91, acknowledged (in an order that explains the history and gives the file of srv-1 and srv-3)
 ";
         insta_free(&lines, expected);
         assert!(lines.len() <= MOST_LINES, "{lines:#?}");

@@ -48,7 +48,7 @@ fn derived<S: Subject>(
     // Whether an observation that is not listed took place is nothing to the core.
     let counts = |number: u32| listed.contains(&number) || !subject.observes(number as usize);
     let missing = starts::at(subject, core.part, core.cut, effort)
-        .and_then(|found| starts::missing(subject, (core.part, core.cut), starts, found, counts, effort));
+        .and_then(|found| starts::missing(subject, starts, found, counts, effort));
     match missing {
         Ok(None) => {
             let count = starts.len();

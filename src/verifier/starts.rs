@@ -67,13 +67,12 @@ fn after_return<S: Subject>(
 }
 
 /// One of `found` that no start covers: neither is it a start, nor can one become it by
-/// operations that are open at the cut.
+/// operations that are open at the cut ([`crate::proof::Core::start`]).
 ///
 /// # Errors
 /// It was not found out within the effort.
 pub(super) fn missing<S: Subject>(
     subject: &S,
-    (part, cut): (u64, u64),
     starts: &[Standing<S::State>],
     found: FxHashSet<Standing<S::State>>,
     counts: impl Fn(u32) -> bool,
@@ -83,22 +82,46 @@ pub(super) fn missing<S: Subject>(
         (state.clone(), happened.iter().copied().filter(|&number| counts(number)).collect::<Vec<u32>>())
     };
     let told: FxHashSet<_> = starts.iter().map(plain).collect();
-    let mut left: Vec<_> = found.into_iter().filter(|found| !told.contains(&plain(found))).collect();
-    if left.is_empty() {
-        return Ok(None);
+    for standing in found {
+        let wanted = plain(&standing);
+        if told.contains(&wanted) {
+            continue;
+        }
+        let mut covered = false;
+        for start in &told {
+            covered = covered || leads(subject, start, &wanted, effort)?;
+        }
+        if !covered {
+            return Ok(Some(standing));
+        }
     }
-    let mut open: Vec<u32> = Vec::new();
-    for Event { number, returns, .. } in before(subject, part, cut) {
-        if returns { open.retain(|&other| other != number) } else { open.push(number) }
+    Ok(None)
+}
+
+/// Whether one standing becomes the other by just the operations that it lacks. What
+/// need not happen may be left out: whatever follows when it happened follows without it.
+fn leads<S: Subject>(
+    subject: &S,
+    from: &Standing<S::State>,
+    to: &Standing<S::State>,
+    effort: &mut Effort<'_>,
+) -> Result<bool, Spent> {
+    if !from.1.iter().all(|number| to.1.binary_search(number).is_ok()) {
+        return Ok(false);
     }
-    let all = reachable(subject, starts.to_vec(), &open, None, effort)?;
-    let all: FxHashSet<_> = all.iter().map(plain).collect();
-    left.retain(|found| !all.contains(&plain(found)));
-    Ok(left.pop())
+    let lacks: Vec<u32> =
+        to.1.iter().copied().filter(|number| from.1.binary_search(number).is_err()).collect();
+    let reached = reachable(subject, vec![from.clone()], &lacks, None, effort)?;
+    let need_not = |number: &u32| subject.span(*number as usize).returns.is_none();
+    let becomes = |(state, happened): &Standing<S::State>| {
+        *state == to.0
+            && lacks.iter().all(|number| happened.binary_search(number).is_ok() || need_not(number))
+    };
+    Ok(reached.iter().any(becomes))
 }
 
 /// What comes of `from` by operations of `open`: all of it, or, with a goal, what stands
-/// right after the goal took place.
+/// right after the goal took place, but for what changed nothing on the way there.
 fn reachable<S: Subject>(
     subject: &S,
     from: Vec<Standing<S::State>>,
@@ -121,7 +144,7 @@ fn reachable<S: Subject>(
                 continue;
             }
             // What need not happen and changes nothing is better left for later.
-            if after == state && subject.span(number as usize).returns.is_none() {
+            if goal.is_some() && after == state && subject.span(number as usize).returns.is_none() {
                 continue;
             }
             let mut with = happened.clone();

@@ -6,6 +6,7 @@
 mod bank;
 #[allow(dead_code, reason = "shared with the tests of the search")]
 mod others;
+mod found;
 mod random;
 mod witnesses;
 

@@ -51,7 +51,9 @@ fn start<M: Machine>(
     match (number, window.cut) {
         (Some(number), _) => format!("case {number} of {}: {standing}{done}", window.ways.len()),
         (None, 0) => format!("at the beginning: {standing}"),
-        (None, cut) => format!("just before #{cut}, every order of what came before leaves {standing}{done}"),
+        (None, cut) => {
+            format!("just before #{cut}, every order of what had returned leaves {standing}{done}")
+        }
     }
 }
 

@@ -1,12 +1,13 @@
-//! The ways in which things can stand at a cut: all of them, by a plain search
-//! forward from the beginning.
+//! The ways in which things can stand at a cut, by one plain pass forward from the
+//! beginning to where no way is left.
 //!
-//! Just-in-time linearization (Lowe 2017) over the lines before the cut. Between
-//! returns only such ways are kept as no other leads to by letting operations that
-//! are still open happen; at a cut they are all made from these. Both together
-//! give exactly the ways that every order of the lines before the cut gives: what is
-//! left out is reached from what is kept by operations that stay open, and so does
-//! whatever comes of it. Shares nothing with the engine that found the violation.
+//! Just-in-time linearization (Lowe 2017) over the lines. Only such ways are kept as
+//! no other leads to by letting operations that are still open happen: what is left
+//! out is reached from what is kept by operations that stay open, and so is whatever
+//! comes of it. Kept ways are few, however many indeterminate operations never took
+//! effect. Shares nothing with the engine that found the violation.
+
+use std::collections::VecDeque;
 
 use rustc_hash::FxHashSet;
 
@@ -27,44 +28,56 @@ pub(super) struct Cut<S> {
     pub ways: Vec<Way<S>>,
 }
 
-/// For each of some lines, ascending, all ways things can stand there; a line with
-/// more than [`MOST`] of them is left out, and one with none: the lines before it
-/// contradict one another already.
+/// How far the lines can be explained.
+pub(super) struct Passed<S> {
+    /// The last lines of invocations, ascending, each with the ways in which things can
+    /// stand there, where these are at most [`MOST`].
+    pub cuts: Vec<Cut<S>>,
+    /// Line of the first return by which no way is left.
+    pub dead: u64,
+}
+
+/// Goes forward until no way is left and keeps the last `keep` cuts before that.
+/// `None`: some way is left at the end.
 ///
 /// # Errors
 /// The budget ran out, or there are too many ways on the way.
-pub(super) fn at_cuts<M: Machine>(
+pub(super) fn pass<M: Machine>(
     machine: &M,
     items: &[Item],
     initial: M::State,
-    cuts: &[u64],
+    keep: usize,
     meter: &mut Meter,
-) -> Result<Vec<Cut<M::State>>, Stop> {
+) -> Result<Option<Passed<M::State>>, Stop> {
     let mut returns: Vec<(u64, Item)> =
         items.iter().filter_map(|item| Some((item.returns?, *item))).collect();
     returns.sort_unstable_by_key(|&(line, _)| line);
-    let mut forward = Forward {
-        machine,
-        open: Vec::new(),
-        ways: vec![Way { state: initial, happened: Vec::new() }],
-        meter,
-    };
-    let (mut invokes, mut returns, mut found) = (items.iter().peekable(), returns.iter().peekable(), vec![]);
-    for &at in cuts {
-        loop {
-            let returned = returns.peek().map_or(u64::MAX, |(line, _)| *line);
-            if let Some(item) = invokes.next_if(|item| item.invoke < returned.min(at)) {
-                forward.open.push(*item);
-            } else if let Some((_, item)) = returns.next_if(|_| returned < at) {
-                forward.returned(item)?;
-            } else {
-                break;
+    let ways = vec![Way { state: initial, happened: Vec::new() }];
+    let mut forward = Forward { machine, open: Vec::new(), ways, meter };
+    let (mut invokes, mut cuts) = (items.iter().peekable(), VecDeque::new());
+    for (line, returned) in &returns {
+        while let Some(item) = invokes.next_if(|item| item.invoke < *line) {
+            if forward.ways.len() <= MOST && item.invoke > 0 {
+                keep_last(&mut cuts, keep, Cut { at: item.invoke, ways: forward.ways.clone() });
             }
+            forward.open.push(*item);
         }
-        let ways = forward.all()?.filter(|ways| !ways.is_empty());
-        found.extend(ways.map(|ways| Cut { at, ways }));
+        forward.returned(returned)?;
+        if forward.ways.is_empty() {
+            return Ok(Some(Passed { cuts: cuts.into(), dead: *line }));
+        }
     }
-    Ok(found)
+    Ok(None)
+}
+
+/// Final files are asked for at one line: it is one cut.
+fn keep_last<S>(cuts: &mut VecDeque<Cut<S>>, keep: usize, cut: Cut<S>) {
+    if cuts.back().is_none_or(|last| last.at < cut.at) {
+        cuts.push_back(cut);
+    }
+    if cuts.len() > keep {
+        cuts.pop_front();
+    }
 }
 
 struct Forward<'a, M: Machine> {
@@ -101,6 +114,8 @@ impl<M: Machine> Forward<'_, M> {
         for item in &self.open {
             if let Err(at) = way.happened.binary_search(&item.number)
                 && let Some(state) = self.machine.apply(&way.state, item.number, item.told)
+                // What need not happen and changes nothing can as well come later.
+                && (item.returns.is_some() || state != way.state)
             {
                 let mut happened = way.happened.clone();
                 happened.insert(at, item.number);
@@ -113,7 +128,9 @@ impl<M: Machine> Forward<'_, M> {
     fn thin(&mut self, ways: FxHashSet<(M::State, Vec<u32>)>) -> Result<Vec<Way<M::State>>, Stop> {
         let mut ways: Vec<Way<M::State>> =
             ways.into_iter().map(|(state, happened)| Way { state, happened }).collect();
-        ways.sort_by_key(|way| way.happened.len());
+        ways.sort_by(|one, other| {
+            (one.happened.len(), &one.happened).cmp(&(other.happened.len(), &other.happened))
+        });
         let mut kept: Vec<Way<M::State>> = Vec::new();
         for way in ways {
             self.meter.tick(kept.len())?;
@@ -139,36 +156,19 @@ impl<M: Machine> Forward<'_, M> {
         missing.len() <= AHEAD && self.reaches(&from.state, &missing, &to.state)
     }
 
-    /// Whether some order of these operations leads from one state to the other.
+    /// Whether some order of these operations leads from one state to the other. One that
+    /// need not happen may be left out: whatever follows when it happened follows without.
     fn reaches(&self, from: &M::State, missing: &[u32], to: &M::State) -> bool {
-        if missing.is_empty() {
-            return from == to;
+        let open = |number: u32| self.open.iter().find(|open| open.number == number);
+        let need_not = |&number: &u32| open(number).is_some_and(|open| open.returns.is_none());
+        if from == to && missing.iter().all(need_not) {
+            return true;
         }
         missing.iter().enumerate().any(|(at, &number)| {
-            let told = self.open.iter().any(|open| open.number == number && open.told);
+            let told = open(number).is_some_and(|open| open.told);
             let mut rest = missing.to_vec();
             rest.remove(at);
             self.machine.apply(from, number, told).is_some_and(|state| self.reaches(&state, &rest, to))
         })
-    }
-
-    /// Every way, in a fixed order; `None` if there are too many.
-    fn all(&mut self) -> Result<Option<Vec<Way<M::State>>>, Stop> {
-        let mut seen: FxHashSet<(M::State, Vec<u32>)> = FxHashSet::default();
-        let (mut stack, mut all) = (self.ways.clone(), Vec::new());
-        while let Some(way) = stack.pop() {
-            self.meter.tick(seen.len())?;
-            if seen.insert((way.state.clone(), way.happened.clone())) {
-                self.steps(&way, &mut stack);
-                all.push(way);
-            }
-            if all.len() > MOST {
-                return Ok(None);
-            }
-        }
-        all.sort_by(|one, other| {
-            (one.happened.len(), &one.happened).cmp(&(other.happened.len(), &other.happened))
-        });
-        Ok(Some(all))
     }
 }

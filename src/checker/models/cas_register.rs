@@ -95,6 +95,10 @@ impl Model for CasRegister {
         self.values.text(state).to_owned()
     }
 
+    fn state_in_proof(&self, &state: &ValueId) -> Option<Value> {
+        self.values.value(state)
+    }
+
     fn set_option(&mut self, key: &str, value: &str) -> Result<(), String> {
         if key != "initial" {
             return Err(format!("`{key}` is no option of a register; accepted: initial"));

@@ -69,6 +69,11 @@ impl Model for Counter {
         sum.to_string()
     }
 
+    /// Only a sum of 64 bits.
+    fn state_in_proof(&self, &sum: &i128) -> Option<Value> {
+        i64::try_from(sum).ok().map(Value::from)
+    }
+
     fn set_option(&mut self, key: &str, value: &str) -> Result<(), String> {
         if key != "initial" {
             return Err(format!("`{key}` is no option of counter; accepted: initial"));

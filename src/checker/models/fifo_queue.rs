@@ -87,6 +87,10 @@ impl Model for FifoQueue {
         format!("[{}]{more}", shown.join(", "))
     }
 
+    fn state_in_proof(&self, state: &Arc<[ValueId]>) -> Option<Value> {
+        state.iter().map(|&value| self.values.value(value)).collect()
+    }
+
     fn postponable(&self, first: Step<'_, Self>, second: Step<'_, Self>) -> bool {
         match ((*first.0, first.1), (*second.0, second.1)) {
             ((Enqueue(one), _), (Enqueue(two), _)) => one == two,

@@ -84,6 +84,10 @@ impl Model for KeyValue {
         self.register.describe_state(state)
     }
 
+    fn state_in_proof(&self, state: &ValueId) -> Option<Value> {
+        self.register.state_in_proof(state)
+    }
+
     fn set_option(&mut self, key: &str, value: &str) -> Result<(), String> {
         self.register.set_option(key, value)
     }

@@ -146,6 +146,13 @@ pub trait Model {
     /// A state in words, such as `4`.
     fn describe_state(&self, state: &Self::State) -> String;
 
+    /// A state as `proof.json` tells it, so that [`crate::verifier`] can begin there
+    /// (`docs/VERIFY.md` has the notation of each model). `None`: it cannot be told, and
+    /// cores of this model begin where the history does.
+    fn state_in_proof(&self, _state: &Self::State) -> Option<Value> {
+        None
+    }
+
     /// Takes an option of `--model NAME:key=value`.
     ///
     /// # Errors

@@ -66,6 +66,10 @@ impl Model for Mutex {
         true
     }
 
+    fn state_in_proof(&self, &held: &bool) -> Option<Value> {
+        Some(held.into())
+    }
+
     fn postponable(&self, first: Step<'_, Self>, second: Step<'_, Self>) -> bool {
         // Twice the same is never right.
         first.0 == second.0

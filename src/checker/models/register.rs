@@ -43,6 +43,10 @@ impl Model for Register {
         self.0.describe_state(state)
     }
 
+    fn state_in_proof(&self, state: &ValueId) -> Option<Value> {
+        self.0.state_in_proof(state)
+    }
+
     fn set_option(&mut self, key: &str, value: &str) -> Result<(), String> {
         self.0.set_option(key, value)
     }

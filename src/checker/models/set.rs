@@ -107,6 +107,10 @@ impl Model for Set {
         format!("{{{}}}{more}", shown.join(", "))
     }
 
+    fn state_in_proof(&self, state: &Members) -> Option<Value> {
+        state.listed().map(|value| self.values.value(value)).collect()
+    }
+
     fn observes(&self, input: &SetCall) -> bool {
         matches!(input, Read)
     }

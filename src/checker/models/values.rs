@@ -42,6 +42,11 @@ impl Values {
         id
     }
 
+    /// The value itself, or one that is equal to it.
+    pub fn value(&self, id: ValueId) -> Option<Value> {
+        serde_json::from_str(self.shown.get(id as usize)?).ok()
+    }
+
     /// How messages show a value.
     pub fn text(&self, id: ValueId) -> &str {
         self.shown.get(id as usize).map_or("?", String::as_str)
