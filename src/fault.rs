@@ -3,6 +3,7 @@
 //! Closed enums, so that no misspelt fault silently does nothing. Plain data:
 //! must not know how a fault is carried out (`nemesis`) or when (`plan`).
 
+pub mod disk;
 pub mod network;
 
 use std::collections::BTreeMap;
@@ -147,6 +148,22 @@ pub enum FaultKind {
     Partition,
     /// Links are held one by one and released one by one, in drawn orders.
     Clog,
+    /// The node's processes are killed, and what its disk had not synced is lost.
+    PowerFailure,
+    /// Requests to the disk end with EIO.
+    DiskErrors,
+    /// The disk is full after so many bytes more.
+    DiskFull,
+    /// Writes and fsyncs take longer.
+    DiskSlow,
+    /// Whatever changes anything on the disk is refused.
+    DiskReadOnly,
+    /// Bits of a file of the stopped node are inverted.
+    BitFlip,
+    /// A file of the stopped node loses its end.
+    TruncateFile,
+    /// The node finds its files as they once were.
+    OldCopy,
 }
 
 /// What a fault was seen to do, by count; names end with their unit where it is
@@ -160,11 +177,13 @@ pub enum Family {
     Process,
     /// A direction of a link.
     Network,
+    /// The disk of a node.
+    Disk,
 }
 
 impl FaultKind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 23] = [
         Self::Kill,
         Self::Pause,
         Self::Delay,
@@ -180,6 +199,14 @@ impl FaultKind {
         Self::Duplicate,
         Self::Partition,
         Self::Clog,
+        Self::PowerFailure,
+        Self::DiskErrors,
+        Self::DiskFull,
+        Self::DiskSlow,
+        Self::DiskReadOnly,
+        Self::BitFlip,
+        Self::TruncateFile,
+        Self::OldCopy,
     ];
 
     /// The word of the workload file, of the history and of reports.
@@ -200,6 +227,14 @@ impl FaultKind {
             Self::Duplicate => "duplicate",
             Self::Partition => "partition",
             Self::Clog => "clog",
+            Self::PowerFailure => "power-failure",
+            Self::DiskErrors => "disk-errors",
+            Self::DiskFull => "disk-full",
+            Self::DiskSlow => "disk-slow",
+            Self::DiskReadOnly => "disk-read-only",
+            Self::BitFlip => "bit-flip",
+            Self::TruncateFile => "truncate-file",
+            Self::OldCopy => "old-copy",
         }
     }
 
@@ -225,6 +260,14 @@ impl FaultKind {
             | Self::Duplicate
             | Self::Partition
             | Self::Clog => Family::Network,
+            Self::PowerFailure
+            | Self::DiskErrors
+            | Self::DiskFull
+            | Self::DiskSlow
+            | Self::DiskReadOnly
+            | Self::BitFlip
+            | Self::TruncateFile
+            | Self::OldCopy => Family::Disk,
         }
     }
 

@@ -13,7 +13,7 @@ use super::progress::{self, Display};
 use super::signals::Signals;
 use super::{Failure, descriptors, output};
 use crate::cluster::launch::{Launch, LaunchError};
-use crate::cluster::{NodePaths, containment, nodes_of};
+use crate::cluster::{NodePaths, containment, disk, nodes_of};
 use crate::fault::Node;
 use crate::plan::Plan;
 use crate::record::{Beginning, NodeCommand, RunRecord};
@@ -29,6 +29,7 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     let commands = Commands::resolve(&workload, &args)?;
     judging::check_model(&workload.model)
         .map_err(|why| Failure::bad_input(workload::refuse(&args.workload, "model", why)))?;
+    offered(&workload)?;
     descriptors::provide(&workload)?;
     let seed = args.seed.or(workload.seed).map_or_else(random_seed, Ok)?;
     let plan = Plan::draw(workload, seed);
@@ -59,6 +60,17 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     let judged = judging::judge_run(run_dir::load(dir.path()).map_err(Failure::infra)?)?;
     let exit = args.expect.map_or(judged.verdict().exit(), |expected| met(expected, &judged));
     judged.tell(args.words, exit)
+}
+
+/// Whether this machine can do what the workload asks for: the one place that decides
+/// what becomes of a workload that asks for more.
+fn offered(workload: &Workload) -> Result<(), Failure> {
+    let Some(_) = workload.disks() else { return Ok(()) };
+    disk::usable().map_err(|why| {
+        let kind = workload.nemesis.iter().map(|rule| rule.fault).find(|kind| kind.needs_disk());
+        let what = kind.map_or("`disk`".into(), |kind| format!("`{kind}`"));
+        Failure::infra(format!("{what} needs disks that the harness mounts, which does not work here: {why}"))
+    })
 }
 
 fn override_commands(workload: &mut Workload, args: &RunArgs) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::rng::{Purpose, Rng};
+use crate::fault::disk::DiskAct;
 use crate::fault::network::{Directions, NetworkPlan, Reach};
 use crate::fault::{FaultKind, Link, Node};
 use crate::workload::{FaultRule, Span, Target, Way, Workload, cut_links};
@@ -41,7 +42,15 @@ impl PlannedFault {
     pub fn network(&self) -> Option<&NetworkPlan> {
         match &self.parameters {
             Parameters::Network(plan) => Some(plan),
-            Parameters::None => None,
+            _ => None,
+        }
+    }
+
+    /// What is done to disks, if it is a disk fault.
+    pub fn disk(&self) -> Option<&DiskAct> {
+        match &self.parameters {
+            Parameters::Disk(act) => Some(act),
+            _ => None,
         }
     }
 }
@@ -54,6 +63,8 @@ pub enum Parameters {
     None,
     /// What is done to which links.
     Network(NetworkPlan),
+    /// What is done to the disk of each node.
+    Disk(DiskAct),
 }
 
 impl Parameters {
@@ -136,7 +147,8 @@ fn plan_one(
     rng: &mut Rng,
 ) -> PlannedFault {
     let nodes = nodes(workload, rule, rng);
-    let parameters = network(rule, &nodes, rng).map_or(Parameters::None, Parameters::Network);
+    let disk = rule.disk_act().map_or(Parameters::None, Parameters::Disk);
+    let parameters = network(rule, &nodes, rng).map_or(disk, Parameters::Network);
     PlannedFault {
         id: 0,
         rule: number,

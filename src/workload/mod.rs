@@ -5,6 +5,7 @@
 //! ([`error`]); what the fields mean together is judged in [`validate`]. Must not
 //! know what the plan draws from it, nor how anything is carried out.
 
+mod disk;
 pub mod error;
 mod load;
 mod network;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use disk::Disks;
 pub use load::{load, parse, refuse};
 pub use network::{How, Party, Way, cut_links};
 pub use scalar::{Name, Span};
@@ -24,6 +26,7 @@ pub use target::Target;
 pub(crate) use validate::check_command;
 
 use crate::fault::FaultKind;
+use crate::fault::disk::{Leaves, Request, Victim};
 use crate::fault::network::Distribution;
 
 /// A workload: what to start, what to ask of it, what to break, what to check.
@@ -55,6 +58,9 @@ pub struct Workload {
     /// The processes under test.
     #[serde(default)]
     pub cluster: Cluster,
+    /// The disks of the replicas; given or not, they are there if a fault needs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disks>,
     /// Who asks what.
     #[serde(default)]
     pub clients: Clients,
@@ -330,12 +336,15 @@ pub struct FaultRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
     /// `slice`: so many bytes at a time. `truncate`: each connection is cut after so many.
+    /// `disk-full`: so many more fit; 0 by default. `truncate-file`: so many are cut off;
+    /// 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
     /// `slice`: the pause between two pieces; 2ms by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Span>,
     /// `duplicate`: the share of messages that arrive twice; 1 by default.
+    /// `disk-errors`: the share of requests that fail; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
     /// `partition`: who is parted from whom. Links between members of different
@@ -345,6 +354,24 @@ pub struct FaultRule {
     /// `partition`: what is done to the links; `drop` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub how: Option<How>,
+    /// `power-failure`: what of the unsynced writes is left; `nothing` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<Leaves>,
+    /// `disk-errors`: the requests that fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<Vec<Request>>,
+    /// `disk-slow`: how much longer each write takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<Span>,
+    /// `disk-slow`: how much longer each fsync takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fsync: Option<Span>,
+    /// `bit-flip`: how many bits; 1 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<u64>,
+    /// `bit-flip`, `truncate-file`: which file; `any` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Victim>,
 }
 
 fn default_fault_span() -> Span {
