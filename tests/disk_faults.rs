@@ -33,7 +33,7 @@ tell('Listening on port', s.getsockname()[1])
 balances = {}
 while True:
     c, _ = s.accept()
-    words = c.recv(1024).decode().split()
+    words = c.recv(1024).decode().split(';')[0].split()
     if len(words) == 3:
         a, b, amount = words[0], words[1], int(words[2])
         left = balances.get(a, 100) - amount
