@@ -4,6 +4,7 @@
 //! must not know how a fault is carried out (`nemesis`) or when (`plan`).
 
 pub mod clock;
+pub mod disk;
 pub mod network;
 
 use std::collections::BTreeMap;
@@ -154,6 +155,22 @@ pub enum FaultKind {
     ClockRate,
     /// The node's clock jumps to and fro.
     ClockStrobe,
+    /// The node's processes are killed, and what its disk had not synced is lost.
+    PowerFailure,
+    /// Requests to the disk end with EIO.
+    DiskErrors,
+    /// The disk is full after so many bytes more.
+    DiskFull,
+    /// Writes and fsyncs take longer.
+    DiskSlow,
+    /// Whatever changes anything on the disk is refused.
+    DiskReadOnly,
+    /// Bits of a file of the stopped node are inverted.
+    BitFlip,
+    /// A file of the stopped node loses its end.
+    TruncateFile,
+    /// The node finds its files as they once were.
+    OldCopy,
 }
 
 /// What a fault was seen to do, by count; names end with their unit where it is
@@ -172,11 +189,13 @@ pub enum Family {
     Network,
     /// The clock of a node's processes.
     Clock,
+    /// The disk of a node.
+    Disk,
 }
 
 impl Family {
     /// Every family, in the order of reports.
-    pub const ALL: [Self; 3] = [Self::Process, Self::Network, Self::Clock];
+    pub const ALL: [Self; 4] = [Self::Process, Self::Network, Self::Clock, Self::Disk];
 
     /// The word of `doctor`, of verdict lines and of `run.json`.
     pub fn name(self) -> &'static str {
@@ -184,6 +203,7 @@ impl Family {
             Self::Process => "process",
             Self::Network => "network",
             Self::Clock => "clock",
+            Self::Disk => "disk",
         }
     }
 }
@@ -196,7 +216,7 @@ impl fmt::Display for Family {
 
 impl FaultKind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 26] = [
         Self::Kill,
         Self::Pause,
         Self::Delay,
@@ -215,6 +235,14 @@ impl FaultKind {
         Self::ClockJump,
         Self::ClockRate,
         Self::ClockStrobe,
+        Self::PowerFailure,
+        Self::DiskErrors,
+        Self::DiskFull,
+        Self::DiskSlow,
+        Self::DiskReadOnly,
+        Self::BitFlip,
+        Self::TruncateFile,
+        Self::OldCopy,
     ];
 
     /// The word of the workload file, of the history and of reports.
@@ -238,6 +266,14 @@ impl FaultKind {
             Self::ClockJump => "clock-jump",
             Self::ClockRate => "clock-rate",
             Self::ClockStrobe => "clock-strobe",
+            Self::PowerFailure => "power-failure",
+            Self::DiskErrors => "disk-errors",
+            Self::DiskFull => "disk-full",
+            Self::DiskSlow => "disk-slow",
+            Self::DiskReadOnly => "disk-read-only",
+            Self::BitFlip => "bit-flip",
+            Self::TruncateFile => "truncate-file",
+            Self::OldCopy => "old-copy",
         }
     }
 
@@ -264,6 +300,14 @@ impl FaultKind {
             | Self::Partition
             | Self::Clog => Family::Network,
             Self::ClockJump | Self::ClockRate | Self::ClockStrobe => Family::Clock,
+            Self::PowerFailure
+            | Self::DiskErrors
+            | Self::DiskFull
+            | Self::DiskSlow
+            | Self::DiskReadOnly
+            | Self::BitFlip
+            | Self::TruncateFile
+            | Self::OldCopy => Family::Disk,
         }
     }
 

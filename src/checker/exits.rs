@@ -4,8 +4,12 @@
 //! nodes had been started. Does not judge exits during start-up (that is
 //! `infra`, decided by the runner), nor why a node ended: it quotes what the
 //! node said last. A node that hangs is no exit; `available` sees that.
+//!
+//! An exit while the node's own disk refuses service, or while it finds its files
+//! damaged, is what a careful system does: it is counted and not blamed.
 
 use super::node_life::{acknowledged_until, phase_begin, seconds};
+use crate::fault::Node;
 use crate::history::{ClusterEvent, ClusterWhat, History, Phase};
 use crate::recorded::Recorded;
 use crate::verdict::{CheckName, CheckResult};
@@ -19,10 +23,15 @@ pub fn check(recorded: &Recorded) -> CheckResult {
         return CheckResult::skipped(name, "the history says nothing of nodes");
     }
     let exits: Vec<(String, Vec<String>)> = exits(history);
+    let excused = unasked(history).filter(|(node, time)| excused(history, *node, *time)).count() as u64;
     let details = exits.iter().skip(1).map(|(sentence, _)| sentence.clone());
     let logs = exits.iter().flat_map(|(_, log)| log.clone());
     let details: Vec<String> = details.chain(logs).collect();
     match (exits.first(), recorded.workload.checks.unrequested_exit) {
+        (None, _) if excused > 0 => CheckResult::pass(
+            name,
+            format!("no node ended unasked but for {} of a failing disk", super::count(excused, "exit")),
+        ),
         (None, _) => CheckResult::pass(name, "no node ended unasked"),
         (Some((first, _)), ExitPolicy::Violation) => {
             CheckResult::violation(name, first).with_details(details)
@@ -41,8 +50,27 @@ fn exits(history: &History) -> Vec<(String, Vec<String>)> {
     after_start.filter_map(|event| sentence(history, event)).collect()
 }
 
+/// Every exit that nobody asked for.
+fn unasked(history: &History) -> impl Iterator<Item = (Node, u64)> + '_ {
+    history.cluster.iter().filter_map(|event| match event.what {
+        ClusterWhat::Exit { node, asked: false, .. } => Some((node, event.time)),
+        _ => None,
+    })
+}
+
+/// Whether a fault of the node's disk allowed it to end.
+fn excused(history: &History, node: Node, time: u64) -> bool {
+    history.faults.iter().any(|fault| {
+        let on = fault.begin <= time && fault.end.is_none_or(|end| time <= end);
+        on && fault.kind.excuses_exit() && fault.nodes.contains(&node)
+    })
+}
+
 fn sentence(history: &History, event: &ClusterEvent) -> Option<(String, Vec<String>)> {
     let ClusterWhat::Exit { node, asked: false, status } = &event.what else { return None };
+    if excused(history, *node, event.time) {
+        return None;
+    }
     let mut lines = status.lines().map(str::trim).filter(|line| !line.is_empty());
     let status = lines.next().unwrap_or("no status");
     let (at, acknowledged) = (seconds(event.time), acknowledged_until(history, event.time));
@@ -70,7 +98,7 @@ fn during(history: &History, time: u64) -> String {
 mod tests {
     use super::*;
     use crate::checker::testing::*;
-    use crate::fault::{FaultKind, Node};
+    use crate::fault::FaultKind;
     use crate::verdict::Verdict;
 
     fn dying_coord() -> Build {
@@ -99,6 +127,25 @@ mod tests {
         let result = check(&dying_coord().recorded(note, &[]));
         assert_eq!(result.verdict, Some(Verdict::Pass));
         assert!(result.message.contains("coord ended unasked"), "{}", result.message);
+    }
+
+    #[test]
+    fn an_exit_is_excused_by_a_failing_disk_of_that_node_at_that_time_alone() {
+        let exit = |kind, nodes: &[Node], at| {
+            let build = Build::new().phase(S, Phase::Faulty).fault(3 * S, Some(5 * S), kind, nodes);
+            check(&build.exit(at, Node::Srv(2), false, "exit status 1").recorded(PLAIN, &[])).verdict
+        };
+        let (own, other) = ([Node::Srv(2)], [Node::Srv(1)]);
+        assert_eq!(exit(FaultKind::DiskErrors, &own, 4 * S), Some(Verdict::Pass));
+        for (kind, nodes, at) in [
+            (FaultKind::DiskErrors, &other, 4 * S),
+            (FaultKind::DiskErrors, &own, 6 * S),
+            (FaultKind::PowerFailure, &own, 4 * S),
+            (FaultKind::DiskSlow, &own, 4 * S),
+            (FaultKind::Pause, &own, 4 * S),
+        ] {
+            assert_eq!(exit(kind, nodes, at), Some(Verdict::Violation), "{kind}");
+        }
     }
 
     #[test]

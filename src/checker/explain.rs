@@ -50,7 +50,9 @@ pub fn last_restart(history: &History, node: Node) -> Option<Restart> {
 pub fn restarted(history: &History, node: Node, restart: Restart) -> String {
     let killed = history.faults.iter().any(|fault| {
         let covers = fault.begin <= restart.ended && fault.end.is_none_or(|end| restart.ended <= end);
-        fault.kind == FaultKind::Kill && fault.nodes.contains(&node) && covers
+        matches!(fault.kind, FaultKind::Kill | FaultKind::PowerFailure)
+            && fault.nodes.contains(&node)
+            && covers
     });
     let how = if killed { "was killed" } else { "ended" };
     let often =

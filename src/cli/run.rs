@@ -14,10 +14,10 @@ use super::signals::Signals;
 use super::{Failure, descriptors, doctor, output};
 use crate::cluster::launch::{Launch, LaunchError};
 use crate::cluster::{NodePaths, containment, nodes_of};
-use crate::fault::Node;
+use crate::fault::{Family, Node};
 use crate::plan::Plan;
 use crate::record::{Beginning, NodeCommand, RunRecord};
-use crate::recorded::RunState;
+use crate::recorded::{Lacking, RunState};
 use crate::run_dir::{self, REPORTS, RunDir};
 use crate::runner::{self, Ended, How, Order, Paths};
 use crate::verdict::{Exit, Verdict};
@@ -36,7 +36,7 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     let started = jiff::Timestamp::now();
     let dir = make_dir(&args, &plan, started)?;
     let mut record = begin(&args, &plan, &dir, &commands, started)?;
-    plan.faults.retain(|fault| lacking.iter().all(|lacking| lacking.family != fault.fault.family()));
+    leave_out(&mut plan, &lacking);
     record.lacking = lacking;
     dir.write_record(&record).map_err(|why| cannot_write(&dir, &why))?;
     let watch = Watch::begin(&plan.workload)
@@ -63,6 +63,17 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     let judged = judging::judge_run(run_dir::load(dir.path()).map_err(Failure::infra)?)?;
     let exit = args.expect.map_or(judged.verdict().exit(), |expected| met(expected, &judged));
     judged.tell(args.words, exit)
+}
+
+/// What the machine cannot carry out is not tried; the record keeps the workload as it
+/// was asked for.
+fn leave_out(plan: &mut Plan, lacking: &[Lacking]) {
+    let lacks = |family: Family| lacking.iter().any(|lacking| lacking.family == family);
+    plan.faults.retain(|fault| !lacks(fault.fault.family()));
+    plan.workload.nemesis.retain(|rule| !lacks(rule.fault.family()));
+    if lacks(Family::Disk) {
+        plan.workload.disk = None;
+    }
 }
 
 fn override_commands(workload: &mut Workload, args: &RunArgs) -> Result<(), Failure> {

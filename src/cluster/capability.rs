@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
 use super::clock::{self, Change, Skew, Traced};
-use super::containment;
+use super::{containment, disk};
 use crate::fault::Family;
 
 /// Tries whether faults of a family can be carried out. Starts and ends a process of
@@ -21,6 +21,9 @@ pub fn probe(family: Family) -> Result<String, String> {
         Family::Process => Ok(containment::prepare().describe().into()),
         Family::Network => network().map_err(|why| format!("no connection over 127.0.0.1: {why}")),
         Family::Clock => clock(),
+        Family::Disk => disk::usable()
+            .map(|()| "a file system of the harness, mounted where nobody else sees it".into())
+            .map_err(|why| why.to_string()),
     }
 }
 

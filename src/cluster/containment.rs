@@ -67,21 +67,29 @@ static MEANS: OnceLock<Means> = OnceLock::new();
 /// a watchdog unless he may create PID namespaces anyway.
 pub fn prepare() -> Means {
     *MEANS.get_or_init(|| {
-        if marks_are_asked_for() {
-            start_watchdog();
-            return Means::EnvironmentMark;
-        }
-        if in_a_child(|| unshare(CloneFlags::CLONE_NEWPID).is_ok()) {
-            return Means::PidNamespace;
-        }
-        if in_a_child(|| enter_user_namespace().is_ok() && unshare(CloneFlags::CLONE_NEWPID).is_ok())
-            && enter_user_namespace().is_ok()
-        {
-            return Means::PidNamespace;
-        }
-        start_watchdog();
-        Means::EnvironmentMark
+        let means = choose();
+        // Mounts of the harness are seen by nobody else and end with it. It needs what
+        // the user namespace gives; where it fails there are no disks, nothing else.
+        super::disk::own_namespace();
+        means
     })
+}
+
+fn choose() -> Means {
+    if marks_are_asked_for() {
+        start_watchdog();
+        return Means::EnvironmentMark;
+    }
+    if in_a_child(|| unshare(CloneFlags::CLONE_NEWPID).is_ok()) {
+        return Means::PidNamespace;
+    }
+    if in_a_child(|| enter_user_namespace().is_ok() && unshare(CloneFlags::CLONE_NEWPID).is_ok())
+        && enter_user_namespace().is_ok()
+    {
+        return Means::PidNamespace;
+    }
+    start_watchdog();
+    Means::EnvironmentMark
 }
 
 /// `RSM_CHECK_CONTAINMENT=mark` does without namespaces: for a machine on which

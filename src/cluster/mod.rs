@@ -22,10 +22,12 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use regex::Regex;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::fault::{Family, Link, Node};
 use crate::workload::{NodeLaunch, StopSignal, Workload};
+use disk::Disk;
 use launch::{Launch, Placeholders};
 use node::{Life, NodeProcess, Setup, StartError, Watcher};
 use proxy::Proxy;
@@ -66,7 +68,8 @@ impl Cluster {
     /// Builds the cluster; starts nothing.
     ///
     /// # Errors
-    /// A pattern that is no regular expression, or a link without its proxy.
+    /// A pattern that is no regular expression, a link without its proxy, or a disk
+    /// that cannot be mounted.
     pub fn new(parts: Parts<'_>) -> io::Result<Self> {
         let ports: Vec<u16> = (1..=parts.workload.cluster.replicas)
             .filter_map(|number| parts.proxies.get(&Link::CoordSrv(number)))
@@ -74,7 +77,32 @@ impl Cluster {
             .collect();
         let all = nodes_of(parts.workload);
         let build = |node| Ok((node, Arc::new(NodeProcess::new(parts.setup(node, &ports)?))));
-        Ok(Self { nodes: all.into_iter().map(build).collect::<io::Result<_>>()? })
+        let cluster = Self { nodes: all.into_iter().map(build).collect::<io::Result<_>>()? };
+        if let Some(durability) = parts.workload.disks() {
+            for node in cluster.replicas() {
+                node.insert_disk(Disk::mount(node.dir(), durability)?);
+            }
+        }
+        Ok(cluster)
+    }
+
+    /// Writes what the disks of the nodes hold to the directories underneath. Call it
+    /// when every node has been stopped.
+    ///
+    /// # Errors
+    /// The first of them that could not be written; the others were.
+    pub fn close_disks(&self) -> io::Result<()> {
+        let closed = self.replicas().map(|node| {
+            let told = |why| io::Error::other(format!("the disk of {} was not kept: {why}", node.node()));
+            node.close_disk().map_err(told)
+        });
+        closed.fold(Ok(()), Result::and)
+    }
+
+    /// Successful fsyncs so far of each node that has a disk, to be waited on.
+    pub fn syncs(&self) -> BTreeMap<Node, watch::Receiver<u64>> {
+        let disks = self.replicas().filter_map(|node| Some((node.node(), node.with_disk(Disk::syncs)?)));
+        disks.collect()
     }
 
     /// Starts the replicas side by side, then the coordinator.

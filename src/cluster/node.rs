@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use super::clock::{self, Applied, Change, Clocks, Skew};
 use super::containment::{self, Contained, First, Started};
+use super::disk::Disk;
 use super::launch::{Launch, Placeholders};
 use super::output::{LastLines, Listener, Terminal};
 use super::proxy::Proxy;
@@ -159,6 +160,10 @@ pub struct NodeProcess {
     running: tokio::sync::Mutex<Option<Running>>,
     /// What its clock shows, from one start to the next.
     skew: Mutex<Skew>,
+    /// The disk that its private directory lies on, if it is one of the harness.
+    disk: Mutex<Option<Disk>>,
+    /// Whether it may end by itself and be started again.
+    excused: Arc<AtomicBool>,
 }
 
 /// One start of the node, from spawn to exit.
@@ -183,6 +188,8 @@ impl NodeProcess {
             life: Arc::new(Mutex::new(Life::Down)),
             running: tokio::sync::Mutex::default(),
             skew: Mutex::default(),
+            disk: Mutex::default(),
+            excused: Arc::default(),
         }
     }
 
@@ -199,6 +206,42 @@ impl NodeProcess {
     /// The proxy in front of it.
     pub fn proxy(&self) -> &Proxy {
         &self.setup.proxy
+    }
+
+    /// Its private directory.
+    pub fn dir(&self) -> &Path {
+        &self.setup.placeholders.dir
+    }
+
+    /// Its data file.
+    pub fn data(&self) -> &Path {
+        &self.setup.placeholders.data
+    }
+
+    /// From now on its private directory lies on this disk.
+    pub fn insert_disk(&self, disk: Disk) {
+        *lock(&self.disk) = Some(disk);
+    }
+
+    /// Does something with its disk; `None` if it has none.
+    pub fn with_disk<T>(&self, act: impl FnOnce(&Disk) -> T) -> Option<T> {
+        lock(&self.disk).as_ref().map(act)
+    }
+
+    /// Writes what its disk holds to the directory underneath. Call it when nothing
+    /// of the node runs any more; without a disk it does nothing.
+    ///
+    /// # Errors
+    /// What kept the files from being written.
+    pub fn close_disk(&self) -> io::Result<()> {
+        let disk = lock(&self.disk).take();
+        disk.map_or(Ok(()), Disk::close)
+    }
+
+    /// Until told otherwise, an exit that nobody asked for leaves it down rather than
+    /// gone: it can be started again.
+    pub fn excuse_exits(&self, excused: bool) {
+        self.excused.store(excused, Ordering::SeqCst);
     }
 
     /// Moves from one of `from` to `to`, or says that the action does not fit.
@@ -274,6 +317,7 @@ impl NodeProcess {
             grace: grace.clone(),
             fault_of_its_own: fault_of_its_own.clone(),
             life: self.life.clone(),
+            excused: self.excused.clone(),
             proxy: self.setup.proxy.clone(),
             watcher: self.setup.watcher.clone(),
             last: last.clone(),
@@ -428,7 +472,10 @@ const UNDYING: Duration = Duration::from_secs(30);
 async fn put_to_death(running: &Running) -> bool {
     let contained = running.contained.clone();
     blocking(move || contained.kill()).await;
-    tokio::time::timeout(UNDYING, running.ended.clone().wait_for(Option::is_some)).await.is_ok()
+    let dead = tokio::time::timeout(UNDYING, running.ended.clone().wait_for(Option::is_some)).await.is_ok();
+    // Others of it may still be on their way out of a system call.
+    let contained = running.contained.clone();
+    dead && blocking(move || contained.wait_until_empty(UNDYING)).await.unwrap_or(false)
 }
 
 /// Runs what blocks for milliseconds away from the event loop; on it where no thread
@@ -463,6 +510,7 @@ struct Obituary {
     grace: Arc<OnceLock<Duration>>,
     fault_of_its_own: Arc<OnceLock<String>>,
     life: Arc<Mutex<Life>>,
+    excused: Arc<AtomicBool>,
     proxy: Arc<Proxy>,
     watcher: Arc<dyn Watcher>,
     last: LastLines,
@@ -475,7 +523,8 @@ impl Obituary {
         let asked = self.asked.load(Ordering::SeqCst);
         {
             let mut life = lock(&self.life);
-            *life = if asked { Life::Down } else { Life::Gone };
+            let again = asked || self.excused.load(Ordering::SeqCst);
+            *life = if again { Life::Down } else { Life::Gone };
             self.proxy.refuse();
         }
         // What the process left behind would hold its output open. Behind a wrapper

@@ -172,6 +172,9 @@ pub struct Place {
     /// Messages forwarded so far, per link.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub messages: BTreeMap<Link, u64>,
+    /// Successful fsyncs so far, per node whose disk the harness provides.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub syncs: BTreeMap<Node, u64>,
 }
 
 /// Something that happened to the cluster.

@@ -1,11 +1,13 @@
 //! Carries out the planned faults and always ends healed.
 //!
 //! One file per family says how a fault is applied and healed: [`process`],
-//! [`network`], [`clock`]. [`schedule`] says when, looks at each node's state first and skips
-//! what does not fit it. The nemesis draws nothing (the plan did), records through
-//! a [`Journal`] and judges nothing.
+//! [`network`], [`clock`], [`disk`]. [`schedule`] says when, looks at each node's state
+//! first and skips what does not fit it. The nemesis draws nothing (the plan did),
+//! records through a [`Journal`] and judges nothing.
 
 mod clock;
+mod damage;
+mod disk;
 mod network;
 mod process;
 mod schedule;
@@ -75,7 +77,7 @@ fn merge(counts: &mut Observed, others: Observed) {
 /// Why a fault cannot begin at a node in its present state.
 fn unfit(kind: FaultKind, node: &NodeProcess) -> Option<String> {
     match kind.family() {
-        Family::Process => process::unfit(node),
+        Family::Process | Family::Disk => process::unfit(node),
         Family::Network => None,
         Family::Clock => clock::unfit(node),
     }
@@ -87,8 +89,16 @@ async fn apply(fault: &PlannedFault, seed: u64, node: &NodeProcess) -> Effect {
         FaultKind::Pause => process::pause(node).await,
         kind if kind.family() == Family::Network => network::apply(fault, seed, node),
         kind if kind.family() == Family::Clock => clock::apply(fault, node).await,
+        kind if kind.family() == Family::Disk => disk::apply(fault, seed, node).await,
         kind => Effect::failed(format!("nobody carries out {kind}")),
     }
+}
+
+/// Whether a fault of several nodes held if one of them felt it: what happens to
+/// requests or bytes happens only where there are some.
+fn held_by_one(kind: FaultKind) -> bool {
+    let felt = kind.needs_disk() && kind != FaultKind::PowerFailure;
+    felt || kind.family() == Family::Network
 }
 
 /// What happens to a node while the fault lasts.
@@ -96,7 +106,7 @@ async fn attend(fault: &PlannedFault, seed: u64, node: &NodeProcess) -> Effect {
     match fault.fault.family() {
         Family::Network => network::attend(fault, seed, node).await,
         Family::Clock => clock::attend(fault, node).await,
-        Family::Process => Effect::held(true),
+        Family::Process | Family::Disk => Effect::held(true),
     }
 }
 
@@ -106,6 +116,7 @@ async fn heal(fault: &PlannedFault, node: &NodeProcess) -> Effect {
         FaultKind::Pause => process::resume(node).await,
         kind if kind.family() == Family::Network => network::heal(fault, node).await,
         kind if kind.family() == Family::Clock => clock::heal(node).await,
+        kind if kind.family() == Family::Disk => disk::heal(fault, node).await,
         kind => Effect::failed(format!("nobody heals {kind}")),
     }
 }

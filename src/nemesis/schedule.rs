@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Effect, Journal, apply, attend, heal, network, unfit};
+use super::{Effect, Journal, apply, attend, heal, held_by_one, network, unfit};
 use crate::cluster::Cluster;
 use crate::cluster::node::NodeProcess;
 use crate::fault::network::Direction;
@@ -41,6 +41,9 @@ fn places(fault: &PlannedFault, node: Node) -> Vec<Place> {
         Family::Network => {
             let each = network::directions(fault, node).iter();
             each.map(|direction| (node, Family::Network, Some(*direction))).collect()
+        }
+        family if fault.fault.takes_process() => {
+            vec![(node, family, None), (node, Family::Process, None)]
         }
         family => vec![(node, family, None)],
     }
@@ -107,7 +110,7 @@ impl Nemesis {
             let fault = share();
             async move { heal(&fault, &node).await }
         });
-        let healed = if fault.fault.family() == Family::Network {
+        let healed = if held_by_one(fault.fault) {
             healed.join_all().await.into_iter().fold(Effect::default(), Effect::or)
         } else {
             together(healed).await

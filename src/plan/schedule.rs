@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::rng::{Purpose, Rng};
 use crate::fault::clock::ClockFault;
+use crate::fault::disk::DiskAct;
 use crate::fault::network::{Directions, NetworkPlan, Reach};
 use crate::fault::{Family, FaultKind, Link, Node};
 use crate::workload::{FaultRule, Span, Target, Way, Workload, cut_links};
@@ -53,6 +54,14 @@ impl PlannedFault {
             _ => None,
         }
     }
+
+    /// What is done to disks, if it is a disk fault.
+    pub fn disk(&self) -> Option<&DiskAct> {
+        match &self.parameters {
+            Parameters::Disk(act) => Some(act),
+            _ => None,
+        }
+    }
 }
 
 /// The parameters of a planned action, one variant for each family that has some.
@@ -65,6 +74,8 @@ pub enum Parameters {
     Network(NetworkPlan),
     /// What is done to clocks.
     Clock(ClockFault),
+    /// What is done to the disk of each node.
+    Disk(DiskAct),
 }
 
 impl Parameters {
@@ -150,6 +161,7 @@ fn plan_one(
     let parameters = match rule.fault.family() {
         Family::Network => network(rule, &nodes, rng).map_or(Parameters::None, Parameters::Network),
         Family::Clock => clock(rule, rng).map_or(Parameters::None, Parameters::Clock),
+        Family::Disk => rule.disk_act().map_or(Parameters::None, Parameters::Disk),
         Family::Process => Parameters::None,
     };
     PlannedFault {

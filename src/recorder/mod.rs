@@ -80,6 +80,8 @@ pub struct FaultLine<'a> {
     pub nodes: &'a [Node],
     /// Messages forwarded so far, per link.
     pub messages: BTreeMap<Link, u64>,
+    /// fsyncs so far, per node with a disk of the harness.
+    pub syncs: BTreeMap<Node, u64>,
     /// For a fault of links: which, and which way.
     pub links: BTreeMap<Link, Directions>,
     /// What it was seen to do, by count.
@@ -187,7 +189,7 @@ impl Recorder {
     fn fault(&self, fault: FaultLine<'_>, edge: Edge, held: Option<bool>, error: Option<&str>) {
         let mut order = self.order();
         let acknowledged = order.meter.acknowledged_count();
-        let place = Place { acknowledged, messages: fault.messages };
+        let place = Place { acknowledged, messages: fault.messages, syncs: fault.syncs };
         order.write(self.shared.clock.now(), |line| Line {
             process: Writer::Harness(Part::Nemesis),
             f: fault.kind.name(),

@@ -107,6 +107,7 @@ fn faults_and_the_cluster_tell_their_places() {
         kind: FaultKind::Kill,
         nodes: &[Node::Srv(2)],
         messages: BTreeMap::from([(Link::CoordSrv(2), 8)]),
+        syncs: BTreeMap::new(),
         links: BTreeMap::new(),
         observed: BTreeMap::new(),
     };

@@ -4,7 +4,7 @@
 //! The one place where their words meet the recorder's.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::watch;
 
@@ -23,6 +23,7 @@ use crate::sync::lock;
 pub(super) struct Diary {
     pub recorder: Recorder,
     proxies: BTreeMap<Link, Arc<Proxy>>,
+    syncs: OnceLock<BTreeMap<Node, watch::Receiver<u64>>>,
     watcher: Arc<dyn RunWatcher>,
     phase: Mutex<Phase>,
     active: Mutex<BTreeMap<u64, (FaultKind, Vec<Node>)>>,
@@ -39,11 +40,17 @@ impl Diary {
         Self {
             recorder,
             proxies,
+            syncs: OnceLock::new(),
             watcher,
             phase: Mutex::new(Phase::Setup),
             active: Mutex::default(),
             unasked: watch::Sender::new(None),
         }
+    }
+
+    /// From now on places tell these counts of fsyncs.
+    pub(super) fn count_syncs(&self, syncs: BTreeMap<Node, watch::Receiver<u64>>) {
+        let _ = self.syncs.set(syncs);
     }
 
     /// The run enters a phase.
@@ -69,10 +76,19 @@ impl Diary {
         self.unasked.subscribe()
     }
 
+    /// Whether a fault that is on now allows the node to end.
+    fn excuses(&self, node: Node) -> bool {
+        let active = lock(&self.active);
+        active.values().any(|(kind, nodes)| kind.excuses_exit() && nodes.contains(&node))
+    }
+
     fn line<'a>(&self, fault: &PlannedFault, nodes: &'a [Node]) -> FaultLine<'a> {
         let messages = self.proxies.iter().map(|(link, proxy)| (*link, proxy.messages())).collect();
         let links = fault.network().map(NetworkPlan::places).unwrap_or_default();
-        FaultLine { id: fault.id, kind: fault.fault, nodes, messages, links, observed: Observed::new() }
+        let syncs = self.syncs.get().into_iter().flatten();
+        let syncs = syncs.map(|(node, count)| (*node, *count.borrow())).collect();
+        let observed = Observed::new();
+        FaultLine { id: fault.id, kind: fault.fault, nodes, messages, syncs, links, observed }
     }
 }
 
@@ -122,7 +138,9 @@ impl Watcher for Diary {
 
     fn exited(&self, node: Node, asked: bool, status: &str) {
         self.recorder.node_exited(node, asked, status);
-        if !asked {
+        if !asked && self.excuses(node) {
+            self.watcher.note(&format!("{node} ended under a fault of its disk: {status}"));
+        } else if !asked {
             self.watcher.note(&format!("{node} ended though nobody asked: {status}"));
             self.unasked.send_replace(Some(node));
         }

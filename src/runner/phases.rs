@@ -99,6 +99,7 @@ impl Stage {
             paths: &*order.paths.node,
             watcher: diary.clone(),
         })?;
+        diary.count_syncs(cluster.syncs());
         Ok(Self {
             cluster: Arc::new(cluster),
             diary,
@@ -121,9 +122,11 @@ impl Stage {
             self.diary.enter(Phase::Collect);
         }
         let stubborn = self.stop(order).await;
+        let kept = self.cluster.close_disks();
         ticker.abort();
         order.watcher.tick(&snapshot(&self.diary, &self.cluster, began));
         let cut_short = self.cut_short.load(Ordering::Relaxed);
+        let how = kept.err().map_or(how, |why| How::Infra(why.to_string()));
         let how = self.close().err().map_or(how, How::Infra);
         Ended { how, rest, stubborn, cut_short }
     }

@@ -6,6 +6,7 @@
 //! know what the plan draws from it, nor how anything is carried out.
 
 mod clock;
+mod disk;
 pub mod error;
 mod load;
 mod network;
@@ -19,12 +20,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use clock::Offset;
+pub use disk::Disks;
 pub use load::{load, parse, refuse};
 pub use network::{How, Party, Way, cut_links};
 pub use scalar::{Name, Span};
 pub use target::Target;
 pub(crate) use validate::check_command;
 
+use crate::fault::disk::{Leaves, Request, Victim};
 use crate::fault::network::Distribution;
 use crate::fault::{Family, FaultKind};
 
@@ -57,6 +60,9 @@ pub struct Workload {
     /// The processes under test.
     #[serde(default)]
     pub cluster: Cluster,
+    /// The disks of the replicas; given or not, they are there if a fault needs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disks>,
     /// Who asks what.
     #[serde(default)]
     pub clients: Clients,
@@ -346,12 +352,15 @@ pub struct FaultRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
     /// `slice`: so many bytes at a time. `truncate`: each connection is cut after so many.
+    /// `disk-full`: so many more fit; 0 by default. `truncate-file`: so many are cut off;
+    /// 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
     /// `slice`: the pause between two pieces; 2ms by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Span>,
     /// `duplicate`: the share of messages that arrive twice; 1 by default.
+    /// `disk-errors`: the share of requests that fail; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
     /// `partition`: who is parted from whom. Links between members of different
@@ -370,6 +379,24 @@ pub struct FaultRule {
     /// `clock-strobe`: from one jump to the next; drawn from 1 ms to 1 s by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<Span>,
+    /// `power-failure`: what of the unsynced writes is left; `nothing` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<Leaves>,
+    /// `disk-errors`: the requests that fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<Vec<Request>>,
+    /// `disk-slow`: how much longer each write takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<Span>,
+    /// `disk-slow`: how much longer each fsync takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fsync: Option<Span>,
+    /// `bit-flip`: how many bits; 1 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<u64>,
+    /// `bit-flip`, `truncate-file`: which file; `any` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Victim>,
 }
 
 fn default_fault_span() -> Span {
@@ -459,7 +486,10 @@ impl Default for Budgets {
 impl Workload {
     /// The families of faults that it asks for, each once, in their order.
     pub fn families(&self) -> Vec<Family> {
-        let asked = |family: &Family| self.nemesis.iter().any(|rule| rule.fault.family() == *family);
+        let asked = |family: &Family| {
+            (*family == Family::Disk && self.disk.is_some())
+                || self.nemesis.iter().any(|rule| rule.fault.family() == *family)
+        };
         Family::ALL.into_iter().filter(asked).collect()
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Accounts, FaultRule, NodeLaunch, Span, Target, Workload, clock, network};
+use super::{Accounts, FaultRule, NodeLaunch, Span, Target, Workload, clock, disk, network};
 use crate::fault::{Family, FaultKind, Node};
 
 /// A broken rule.
@@ -223,6 +223,7 @@ fn fault(workload: &Workload, rule: &FaultRule, field: &str) -> Rule {
         Family::Process => Ok(()),
         Family::Network => network::validate(workload, rule, field),
         Family::Clock => clock::validate(rule, field),
+        Family::Disk => disk::validate(rule, field),
     }
 }
 
@@ -231,7 +232,11 @@ const COMMON: [&str; 5] = ["fault", "every", "at", "when", "for"];
 
 /// A field that the fault does not take would do nothing, silently.
 fn fields(rule: &FaultRule, field: &str) -> Rule {
-    let accepted = network::fields(rule.fault);
+    let accepted = match rule.fault.family() {
+        Family::Disk => disk::fields(rule.fault),
+        Family::Clock => clock::fields(rule.fault),
+        _ => network::fields(rule.fault),
+    };
     // Plain data with string keys: it always becomes an object of what is given.
     let Ok(serde_json::Value::Object(given)) = serde_json::to_value(rule) else { return Ok(()) };
     match given.keys().find(|name| !COMMON.contains(&name.as_str()) && !accepted.contains(&name.as_str())) {

@@ -133,13 +133,6 @@ impl Storage for Mount {
         alive
     }
 
-    fn truncate(&mut self, name: Name, length: u64) -> io::Result<()> {
-        let mut disk = self.0.borrow_mut();
-        disk.spend()?;
-        disk.file(name)?.current.truncate(length as usize);
-        Ok(())
-    }
-
     fn sync(&mut self, name: Name) -> io::Result<()> {
         let mut disk = self.0.borrow_mut();
         disk.spend()?;

@@ -100,10 +100,6 @@ impl Storage for Disk {
         self.handle(name)?.write_all(bytes)
     }
 
-    fn truncate(&mut self, name: Name, length: u64) -> io::Result<()> {
-        OpenOptions::new().write(true).open(self.place(name))?.set_len(length)
-    }
-
     /// `fdatasync` also writes the metadata that reading needs, the length above all.
     fn sync(&mut self, name: Name) -> io::Result<()> {
         self.handle(name)?.sync_data()

@@ -52,6 +52,7 @@ pub(super) struct Leaves {
 }
 
 impl Content {
+    #[cfg(test)]
     pub(super) fn synced(bytes: Vec<u8>) -> Self {
         Self { bytes, ..Self::default() }
     }

@@ -13,16 +13,7 @@ use std::time::SystemTime;
 use nix::errno::Errno;
 
 use super::file::Content;
-
-/// What survives a power failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// Any fsync commits all earlier namespace operations.
-    #[default]
-    Journal,
-    /// Names only by fsync of their directory.
-    Strict,
-}
+pub use crate::fault::disk::Durability;
 
 pub(super) type Ino = u64;
 /// The root directory.

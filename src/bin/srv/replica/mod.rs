@@ -63,8 +63,8 @@ impl<S: Storage> Replica<S> {
     pub fn open(mut storage: S, limits: Limits) -> Result<(Self, String), ReplicaError> {
         let (memory, wal, story) = match wal::recover(&mut storage)? {
             None => begin(&mut storage)?,
-            Some(found) => {
-                settle(&mut storage, &found)?;
+            Some(mut found) => {
+                settle(&mut storage, &mut found)?;
                 let place = found.memory.log.last();
                 let story = format!(
                     "recovered position {}, promised {}, applied {}, torn bytes cut {}",
@@ -300,13 +300,13 @@ fn begin(storage: &mut impl Storage) -> Result<(Memory, Wal, String), ReplicaErr
     Ok((memory, wal, "started with an empty log".into()))
 }
 
-/// What a killed predecessor wrote may be read and still not be on disk. Before a word is said
-/// about it, the torn end goes, and the rest and its name are made durable.
-fn settle(storage: &mut impl Storage, found: &Recovered) -> Result<(), ReplicaError> {
-    let cut = match found.torn {
-        0 => Ok(()),
-        _ => storage.truncate(Name::Log, found.wal.length()),
-    };
-    let settled = cut.and_then(|()| storage.sync(Name::Log)).and_then(|()| storage.sync_dir());
-    settled.map_err(|e| ReplicaError::io(storage, "recover", Name::Log, e))
+/// What a predecessor wrote may be read and still not be on disk. Before a word is said about it,
+/// it is written to a new file, without a torn end, and made durable. To sync the old file is not
+/// enough: after a sync that failed the system holds what it could not write for written, shows it
+/// to readers, and never tries again (Rebello et al. 2020).
+fn settle(storage: &mut impl Storage, found: &mut Recovered) -> Result<(), ReplicaError> {
+    let Recovered { memory, wal, .. } = found;
+    wal.rewrite(storage, memory).map_err(|e| ReplicaError::io(storage, "recover", Name::Log, e))?;
+    memory.log.discard_through(memory.applied);
+    Ok(())
 }

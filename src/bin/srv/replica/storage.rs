@@ -29,8 +29,6 @@ pub trait Storage {
     fn create(&mut self, name: Name, bytes: &[u8]) -> io::Result<()>;
     /// Adds to the end.
     fn append(&mut self, name: Name, bytes: &[u8]) -> io::Result<()>;
-    /// Cuts the end off.
-    fn truncate(&mut self, name: Name, length: u64) -> io::Result<()>;
     /// Makes the content durable.
     fn sync(&mut self, name: Name) -> io::Result<()>;
     /// Gives the file another name, replacing what had it.

@@ -77,11 +77,6 @@ impl Wal {
         self.staged.is_empty() && !self.must_rewrite
     }
 
-    /// Bytes of the file that are sound.
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-
     /// Makes the group durable: one frame, one write, one sync; or a new file where it must be.
     pub fn sync(&mut self, storage: &mut impl Storage, memory: &Memory) -> io::Result<()> {
         if self.must_rewrite {
