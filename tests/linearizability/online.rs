@@ -112,7 +112,7 @@ fn compare(seed: u64, most: u64) -> Option<(bool, bool)> {
     let Case { history, model, .. } = case(seed, most);
     let truth = oracle::linearizable(&history, &model, &[], 3_000_000)?;
     let sure = history.operations.iter().all(|one| one.outcome() != End::Info);
-    let late = seed % 2 == 0;
+    let late = seed.is_multiple_of(2);
     let plain = watch(&history, model, None, late);
     let scouting = watch(&history, model, Some(seed % 5), late);
     for found in [&plain, &scouting] {

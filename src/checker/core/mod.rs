@@ -82,6 +82,7 @@ pub fn find_beyond(
     let bank = Bank::new(history, model, finals);
     let items = bank.items();
     let failing = items.iter().find(|item| item.number == violation.operation);
+    #[allow(clippy::borrowed_box, reason = "the state of this machine is a box")]
     let value = &|state: &Box<[i64]>| Some(bank.value(state));
     let until = failing.and_then(|item| item.returns);
     Finder { machine: &bank, items: &items, until, part: 0, value }.look(short, &bank.initial(), budget)

@@ -29,11 +29,14 @@ use crate::sync::lock;
 const TTL: Duration = Duration::ZERO;
 const BLOCK: u32 = 4096;
 
+/// A directory's entries: number, type, name.
+type Listing = Vec<(u64, FileType, OsString)>;
+
 /// The kernel's view of a disk.
 pub(super) struct Served {
     shared: Arc<Shared>,
     /// Directories as they were when they were opened, by handle.
-    listings: Mutex<BTreeMap<u64, Vec<(u64, FileType, OsString)>>>,
+    listings: Mutex<BTreeMap<u64, Listing>>,
     handles: AtomicU64,
 }
 

@@ -129,10 +129,10 @@ fn keep_directory(tree: &Tree, ino: Ino, place: &Path) -> io::Result<()> {
                 fs::set_permissions(&path, fs::Permissions::from_mode(inode.mode & 0o777 | 0o400))?;
             }
             Kind::Directory { .. } => {
-                if let Err(why) = fs::create_dir(&path) {
-                    if why.kind() != io::ErrorKind::AlreadyExists {
-                        return Err(why);
-                    }
+                if let Err(why) = fs::create_dir(&path)
+                    && why.kind() != io::ErrorKind::AlreadyExists
+                {
+                    return Err(why);
                 }
                 keep_directory(tree, ino, &path)?;
             }

@@ -217,10 +217,12 @@ impl Tree {
         if let Some(target) = target {
             if exchange { self.may_move(target, from.0)? } else { self.may_replace(source, target)? }
         }
-        if target.is_some() && !exchange && self.durability == Durability::Journal {
-            if let Ok(content) = self.content_mut(source) {
-                content.sync();
-            }
+        if target.is_some()
+            && !exchange
+            && self.durability == Durability::Journal
+            && let Ok(content) = self.content_mut(source)
+        {
+            content.sync();
         }
         let back = if exchange { target } else { None };
         let changes = vec![
