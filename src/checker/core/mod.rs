@@ -7,7 +7,7 @@
 //! things can stand there. Every step is confirmed by a complete search of its own
 //! ([`search`]), which shares nothing with the engine that found the violation.
 //!
-//! [`window`] holds what it is about, [`ways`] finds the states at a cut, [`weaken`]
+//! [`window`] holds what it is about, [`ways`] finds the states at a cut, [`mod@weaken`]
 //! makes it small, [`cases`] words it. Must not know where a core is written or drawn.
 
 mod bank;
