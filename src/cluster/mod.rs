@@ -7,11 +7,13 @@
 pub mod clock;
 pub mod containment;
 pub mod disk;
+pub mod heard;
 pub mod launch;
 pub mod node;
 pub mod output;
 mod procfs;
 pub mod proxy;
+pub mod wipe;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -108,6 +110,12 @@ impl Cluster {
     /// Every node and what it is doing.
     pub fn lives(&self) -> Vec<(Node, Life)> {
         self.nodes.values().map(|node| (node.node(), node.life())).collect()
+    }
+
+    /// How often a node has synced to its disk so far; `None` where nobody counts,
+    /// which only a disk of the harness does.
+    pub fn syncs(&self, _node: Node) -> Option<tokio::sync::watch::Receiver<u64>> {
+        None
     }
 
     /// Messages that each link has carried so far.

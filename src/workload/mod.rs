@@ -7,7 +7,10 @@
 
 pub mod error;
 mod load;
+mod mix;
+mod nemesis;
 mod network;
+mod process;
 mod scalar;
 mod target;
 mod validate;
@@ -18,7 +21,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use load::{load, parse, refuse};
+pub use mix::QUIET;
+pub use nemesis::{Event, Everything, Intensity, Mix as FaultMix, MixOptions, Nemesis, Spread};
 pub use network::{How, Party, Way, cut_links};
+pub use process::counts_syncs;
 pub use scalar::{Name, Span};
 pub use target::Target;
 pub(crate) use validate::check_command;
@@ -59,8 +65,12 @@ pub struct Workload {
     #[serde(default)]
     pub clients: Clients,
     /// What is broken, where and when.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub nemesis: Vec<FaultRule>,
+    #[serde(default, skip_serializing_if = "Nemesis::is_empty")]
+    pub nemesis: Nemesis,
+    /// Whether faults that damage synced data may exceed what a replicated system can
+    /// survive; then the expected verdict is a violation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beyond_budget: bool,
     /// The model that outcomes are judged by.
     #[serde(default = "default_model")]
     pub model: String,
@@ -287,7 +297,7 @@ impl Default for Amounts {
 /// One line of the nemesis: a fault, where, when, for how long.
 ///
 /// Exactly one of `every`, `at` and `when` says when.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FaultRule {
     /// What is done.
@@ -296,10 +306,18 @@ pub struct FaultRule {
     /// with `groups` does without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// Rhythm: the mean time between two beginnings; each gap is drawn
-    /// uniformly from 0 to twice this.
+    /// Rhythm: the mean time between two beginnings; `spread` says how gaps vary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Span>,
+    /// `every`: how the gaps are drawn; `uniform` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
+    /// `every`: nothing begins before so long after the clients began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Span>,
+    /// `every`: every fault has ended so long after the clients began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Span>,
     /// Once, so long after the clients began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Span>,
@@ -309,6 +327,10 @@ pub struct FaultRule {
     /// How long the fault lasts until it is healed.
     #[serde(rename = "for", default = "default_fault_span")]
     pub lasts: Span,
+    /// `crash-loop`: how long the node runs each time until it is killed again; 0s
+    /// kills it as soon as it is ready. 200ms by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Span>,
     /// Network faults but `refuse` and `duplicate`: which way; `both` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Way>,
@@ -349,14 +371,6 @@ pub struct FaultRule {
 
 fn default_fault_span() -> Span {
     Span::seconds(1)
-}
-
-/// A logical event: it comes at the same point of a run on any machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Event {
-    /// The n-th acknowledged operation, from 1.
-    pub acknowledged: u64,
 }
 
 /// What is checked. A check that is switched off is named in the verdict line.
@@ -435,6 +449,14 @@ impl Workload {
     /// Whether every node is started with the default command of an edition.
     pub fn tests_reference_system(&self) -> bool {
         self.cluster.srv.command.is_none() && self.cluster.coord.command.is_none()
+    }
+
+    /// The rules of the nemesis: those of the list, or what `all` stands for.
+    pub fn rules(&self) -> std::borrow::Cow<'_, [FaultRule]> {
+        match self.nemesis.intensity() {
+            None => self.nemesis.list().into(),
+            Some(intensity) => mix::rules(intensity, self.cluster.replicas).into(),
+        }
     }
 
     /// Whether service is demanded: as asked, else only of the durable edition.

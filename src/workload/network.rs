@@ -108,7 +108,6 @@ impl JsonSchema for Party {
 /// The fields of a rule that this kind takes, beside those of every rule.
 pub(super) fn fields(kind: FaultKind) -> &'static [&'static str] {
     match kind {
-        FaultKind::Kill | FaultKind::Pause => &["target"],
         FaultKind::Delay => &["target", "direction", "flap", "latency", "jitter", "distribution"],
         FaultKind::Bandwidth => &["target", "direction", "flap", "bytes_per_second"],
         FaultKind::Slice => &["target", "direction", "flap", "bytes", "gap"],
@@ -121,6 +120,8 @@ pub(super) fn fields(kind: FaultKind) -> &'static [&'static str] {
         FaultKind::Duplicate => &["target", "flap", "probability"],
         FaultKind::Partition => &["target", "direction", "flap", "groups", "how"],
         FaultKind::Clog => &["target", "direction"],
+        // Another family's: its own file says.
+        _ => &["target"],
     }
 }
 
@@ -278,7 +279,6 @@ impl FaultRule {
     pub fn link_fault(&self) -> Option<LinkFault> {
         let nanos = |span: Option<Span>| span.map_or(0, Span::nanos);
         Some(match self.fault {
-            FaultKind::Kill | FaultKind::Pause => return None,
             FaultKind::Delay => LinkFault::Delay {
                 latency_ns: nanos(self.latency),
                 jitter_ns: nanos(self.jitter),
@@ -305,6 +305,7 @@ impl FaultRule {
                 How::Hold => LinkFault::Hold,
                 How::Refuse => LinkFault::Refuse { drop_established: true },
             },
+            _ => return None,
         })
     }
 
