@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod disk;
 pub mod network;
+pub mod process;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -115,12 +116,30 @@ serde_as_text!(Node, Link);
 ///
 /// In the history a fault's lines carry its [`name`](FaultKind::name) as `f`.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
     /// SIGKILL to every process of the node, a restart when the fault ends.
+    #[default]
     Kill,
+    /// The stop signal, time to end in order, a restart when the fault ends.
+    Terminate,
+    /// SIGKILL again and again, each time the node is ready.
+    CrashLoop,
+    /// SIGKILL, and everything that the replica ever wrote is gone when it starts again.
+    Wipe,
     /// SIGSTOP to every process of the node, SIGCONT when the fault ends.
     Pause,
     /// Every chunk on the link arrives later.
@@ -216,8 +235,11 @@ impl fmt::Display for Family {
 
 impl FaultKind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::Kill,
+        Self::Terminate,
+        Self::CrashLoop,
+        Self::Wipe,
         Self::Pause,
         Self::Delay,
         Self::Bandwidth,
@@ -249,6 +271,9 @@ impl FaultKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill",
+            Self::Terminate => "terminate",
+            Self::CrashLoop => "crash-loop",
+            Self::Wipe => "wipe",
             Self::Pause => "pause",
             Self::Delay => "delay",
             Self::Bandwidth => "bandwidth",
@@ -285,7 +310,7 @@ impl FaultKind {
     /// What it gets at.
     pub fn family(self) -> Family {
         match self {
-            Self::Kill | Self::Pause => Family::Process,
+            Self::Kill | Self::Terminate | Self::CrashLoop | Self::Wipe | Self::Pause => Family::Process,
             Self::Delay
             | Self::Bandwidth
             | Self::Slice
@@ -309,6 +334,17 @@ impl FaultKind {
             | Self::TruncateFile
             | Self::OldCopy => Family::Disk,
         }
+    }
+
+    /// Whether the fault ends the node's processes.
+    pub fn ends_process(self) -> bool {
+        matches!(self, Self::Kill | Self::Terminate | Self::CrashLoop | Self::Wipe)
+    }
+
+    /// Whether the fault damages what a replica had synced. No replicated system
+    /// survives that on a majority: the nemesis keeps a budget of it.
+    pub fn damages_synced(self) -> bool {
+        matches!(self, Self::Wipe)
     }
 
     /// Whether the fault stops the node itself from working, rather than a link.

@@ -133,7 +133,8 @@ fn not_delay(fault: &FaultSpan) -> bool {
 fn bearable(recorded: &Recorded) -> bool {
     let workload = &recorded.workload;
     let least = workload.clients.deadline.0.min(workload.checks.available_window.0);
-    let mut delays = workload.nemesis.iter().filter(|rule| rule.fault == FaultKind::Delay);
+    let rules = workload.rules();
+    let mut delays = rules.iter().filter(|rule| rule.fault == FaultKind::Delay);
     delays.all(|rule| {
         let worst: Duration = rule.longest_delay().unwrap_or(least);
         worst.saturating_mul(CROSSINGS) <= least

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::bank::BankModel;
 use super::count;
 use super::node_life::{acknowledged_until, of_operation, seconds};
-use crate::fault::{FaultKind, Node};
+use crate::fault::Node;
 use crate::history::data_file::DataFile;
 use crate::history::{AccountId, Call, ClusterWhat, History, Observed, Operation};
 use crate::op::Outcome;
@@ -50,9 +50,8 @@ pub fn last_restart(history: &History, node: Node) -> Option<Restart> {
 pub fn restarted(history: &History, node: Node, restart: Restart) -> String {
     let killed = history.faults.iter().any(|fault| {
         let covers = fault.begin <= restart.ended && fault.end.is_none_or(|end| restart.ended <= end);
-        matches!(fault.kind, FaultKind::Kill | FaultKind::PowerFailure)
-            && fault.nodes.contains(&node)
-            && covers
+        let ends = fault.kind.ends_process() || fault.kind == crate::fault::FaultKind::PowerFailure;
+        ends && fault.nodes.contains(&node) && covers
     });
     let how = if killed { "was killed" } else { "ended" };
     let often =

@@ -70,7 +70,8 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
 fn leave_out(plan: &mut Plan, lacking: &[Lacking]) {
     let lacks = |family: Family| lacking.iter().any(|lacking| lacking.family == family);
     plan.faults.retain(|fault| !lacks(fault.fault.family()));
-    plan.workload.nemesis.retain(|rule| !lacks(rule.fault.family()));
+    let kept = plan.workload.rules().iter().filter(|rule| !lacks(rule.fault.family())).cloned().collect();
+    plan.workload.nemesis = crate::workload::Nemesis::List(kept);
     if lacks(Family::Disk) {
         plan.workload.disk = None;
     }

@@ -8,11 +8,13 @@ pub mod capability;
 pub mod clock;
 pub mod containment;
 pub mod disk;
+pub mod heard;
 pub mod launch;
 pub mod node;
 pub mod output;
 mod procfs;
 pub mod proxy;
+pub mod wipe;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -138,7 +140,6 @@ impl Cluster {
     pub fn lives(&self) -> Vec<(Node, Life)> {
         self.nodes.values().map(|node| (node.node(), node.life())).collect()
     }
-
     /// Messages that each link has carried so far.
     pub fn messages(&self) -> BTreeMap<Link, u64> {
         self.nodes.values().map(|node| (Link::to(node.node()), node.proxy().messages())).collect()

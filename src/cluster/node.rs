@@ -21,9 +21,11 @@ use tokio::sync::watch;
 use super::clock::{self, Applied, Change, Clocks, Skew};
 use super::containment::{self, Contained, First, Started};
 use super::disk::Disk;
+use super::heard::Heard;
 use super::launch::{Launch, Placeholders};
 use super::output::{LastLines, Listener, Terminal};
 use super::proxy::Proxy;
+use super::wipe::{self, Wiped};
 use crate::fault::Node;
 use crate::sync::lock;
 
@@ -164,6 +166,7 @@ pub struct NodeProcess {
     disk: Mutex<Option<Disk>>,
     /// Whether it may end by itself and be started again.
     excused: Arc<AtomicBool>,
+    heard: Heard,
 }
 
 /// One start of the node, from spawn to exit.
@@ -190,6 +193,7 @@ impl NodeProcess {
             skew: Mutex::default(),
             disk: Mutex::default(),
             excused: Arc::default(),
+            heard: Heard::default(),
         }
     }
 
@@ -244,6 +248,34 @@ impl NodeProcess {
         self.excused.store(excused, Ordering::SeqCst);
     }
 
+    /// Where a line of its output can be waited for.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
+    /// What it is doing once what is being done to it is done.
+    pub async fn settled_life(&self) -> Life {
+        let _slot = self.running.lock().await;
+        self.life()
+    }
+
+    /// Removes everything in its directory. It must be down.
+    ///
+    /// # Errors
+    /// It is not down, or a file cannot be removed.
+    pub async fn wipe(&self) -> io::Result<Wiped> {
+        let _slot = self.running.lock().await;
+        let life = self.life();
+        if life != Life::Down {
+            return Err(io::Error::other(StartError::Unfit { node: self.node(), life, action: "wiped" }));
+        }
+        let dir = self.setup.placeholders.dir.clone();
+        let named = dir.display().to_string();
+        let wiped = blocking(move || wipe::empty(&dir)).await;
+        let wiped = wiped.unwrap_or_else(|| Err(io::Error::other("the thread that wiped it panicked")));
+        wiped.map_err(|why| io::Error::new(why.kind(), format!("{named} cannot be emptied: {why}")))
+    }
+
     /// Moves from one of `from` to `to`, or says that the action does not fit.
     fn advance(&self, from: &[Life], to: Life, action: &'static str) -> Result<(), StartError> {
         let mut life = lock(&self.life);
@@ -294,6 +326,7 @@ impl NodeProcess {
         let (ours, theirs) = Terminal::open()?.split();
         let last = LastLines::default();
         let (listener, port) = Listener::new(self.setup.ready.clone(), &self.setup.log, last.clone())?;
+        let listener = listener.telling(self.heard.clone());
         let mut command = Command::new(&self.setup.launch.program);
         command
             .args(self.setup.launch.arguments(&self.setup.placeholders))

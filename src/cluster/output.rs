@@ -19,6 +19,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 
+use super::heard::Heard;
+
 /// A log file never grows beyond this; what comes later is counted, not kept.
 pub const LOG_LIMIT: u64 = 16 << 20;
 /// The last lines that are kept for a finding.
@@ -85,6 +87,7 @@ pub struct Listener {
     logged: u64,
     dropped: u64,
     line: Vec<u8>,
+    heard: Heard,
 }
 
 impl Listener {
@@ -98,7 +101,13 @@ impl Listener {
         let log = File::options().create(true).append(true).open(log)?;
         let logged = log.metadata()?.len();
         let (port, receiver) = watch::channel(None);
-        Ok((Self { ready, port, last, log, logged, dropped: 0, line: Vec::new() }, receiver))
+        let heard = Heard::default();
+        Ok((Self { ready, port, last, log, logged, dropped: 0, line: Vec::new(), heard }, receiver))
+    }
+
+    /// Tells those who wait there for a line, too.
+    pub fn telling(self, heard: Heard) -> Self {
+        Self { heard, ..self }
     }
 
     /// Runs until the node's side of the terminal is closed.
@@ -148,6 +157,7 @@ impl Listener {
                 self.port.send_replace(port);
             }
         }
+        self.heard.line(&line);
         self.last.push(line);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Effect;
@@ -32,14 +33,22 @@ pub(super) async fn apply(fault: &PlannedFault, node: &NodeProcess) -> Effect {
     }
 }
 
-/// Jumps back and again for as long as the fault lasts; the grain is a millisecond.
-pub(super) async fn attend(fault: &PlannedFault, node: &NodeProcess) -> Effect {
+/// Jumps back and again until told that the fault is over; the grain is a millisecond.
+pub(super) async fn attend(
+    fault: &PlannedFault,
+    node: &NodeProcess,
+    mut finished: watch::Receiver<bool>,
+) -> Effect {
     let Some(ClockFault::Strobe { by_ns, period_ns }) = fault.clock() else {
         return Effect::held(true);
     };
     let begun = Instant::now();
     for turn in 1u32.. {
-        tokio::time::sleep_until(begun + Duration::from_nanos(period_ns).saturating_mul(turn)).await;
+        let due = begun + Duration::from_nanos(period_ns).saturating_mul(turn);
+        let over = tokio::time::timeout_at(due, finished.wait_for(|finished| *finished)).await.is_ok();
+        if over {
+            break;
+        }
         let next = if turn % 2 == 1 { Change::Heal } else { Change::Jump(by_ns) };
         let effect = change(node, next).await;
         if effect.error.is_some() {

@@ -2,9 +2,11 @@
 //!
 //! One file per family says how a fault is applied and healed: [`process`],
 //! [`network`], [`clock`], [`disk`]. [`schedule`] says when, looks at each node's state
-//! first and skips what does not fit it. The nemesis draws nothing (the plan did),
-//! records through a [`Journal`] and judges nothing.
+//! first and skips what does not fit it; [`budget`] what would damage more than can be
+//! survived. The nemesis draws nothing (the plan did), records through a [`Journal`] and
+//! judges nothing.
 
+mod budget;
 mod clock;
 mod damage;
 mod disk;
@@ -14,6 +16,8 @@ mod schedule;
 
 use crate::fault::{Family, FaultKind, Node, Observed};
 pub use schedule::{Nemesis, Signals};
+
+use tokio::sync::watch;
 
 use crate::cluster::node::NodeProcess;
 use crate::plan::PlannedFault;
@@ -85,7 +89,9 @@ fn unfit(kind: FaultKind, node: &NodeProcess) -> Option<String> {
 
 async fn apply(fault: &PlannedFault, seed: u64, node: &NodeProcess) -> Effect {
     match fault.fault {
-        FaultKind::Kill => process::kill(node).await,
+        FaultKind::Kill | FaultKind::CrashLoop => process::kill(node).await,
+        FaultKind::Terminate => process::terminate(fault, node).await,
+        FaultKind::Wipe => process::wipe(node).await,
         FaultKind::Pause => process::pause(node).await,
         kind if kind.family() == Family::Network => network::apply(fault, seed, node),
         kind if kind.family() == Family::Clock => clock::apply(fault, node).await,
@@ -101,18 +107,25 @@ fn held_by_one(kind: FaultKind) -> bool {
     felt || kind.family() == Family::Network
 }
 
-/// What happens to a node while the fault lasts.
-async fn attend(fault: &PlannedFault, seed: u64, node: &NodeProcess) -> Effect {
-    match fault.fault.family() {
-        Family::Network => network::attend(fault, seed, node).await,
-        Family::Clock => clock::attend(fault, node).await,
-        Family::Process | Family::Disk => Effect::held(true),
+/// What happens to a node while the fault lasts. Told when it is `finished`; of the
+/// network family it is broken off then instead.
+async fn attend(
+    fault: &PlannedFault,
+    seed: u64,
+    node: &NodeProcess,
+    finished: watch::Receiver<bool>,
+) -> Effect {
+    match fault.fault {
+        FaultKind::CrashLoop => process::crash_loop(fault, node, finished).await,
+        kind if kind.family() == Family::Network => network::attend(fault, seed, node).await,
+        kind if kind.family() == Family::Clock => clock::attend(fault, node, finished).await,
+        _ => Effect::held(true),
     }
 }
 
 async fn heal(fault: &PlannedFault, node: &NodeProcess) -> Effect {
     match fault.fault {
-        FaultKind::Kill => process::restart(node).await,
+        kind if kind.ends_process() => process::restart(node).await,
         FaultKind::Pause => process::resume(node).await,
         kind if kind.family() == Family::Network => network::heal(fault, node).await,
         kind if kind.family() == Family::Clock => clock::heal(node).await,

@@ -10,10 +10,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use regex::Regex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::budget::{Budget, Moment};
 use super::{Effect, Journal, apply, attend, heal, held_by_one, network, unfit};
 use crate::cluster::Cluster;
 use crate::cluster::node::NodeProcess;
@@ -59,12 +61,16 @@ pub struct Nemesis {
     /// Seed of the run; each fault's jitter has a stream of its own.
     pub seed: u64,
     taken: Arc<Mutex<BTreeSet<Place>>>,
+    budget: Arc<Budget>,
 }
 
 impl Nemesis {
     /// A nemesis that has done nothing yet.
-    pub fn new(cluster: Arc<Cluster>, journal: Arc<dyn Journal>, seed: u64) -> Self {
-        Self { cluster, journal, seed, taken: Arc::default() }
+    /// `beyond_budget` lets faults damage more synced data than can be survived.
+    pub fn new(cluster: Arc<Cluster>, journal: Arc<dyn Journal>, seed: u64, beyond_budget: bool) -> Self {
+        let replicas = cluster.lives().iter().filter(|(node, _)| *node != Node::Coord).count();
+        let budget = Arc::new(Budget::new(replicas, beyond_budget));
+        Self { cluster, journal, seed, taken: Arc::default(), budget }
     }
 
     /// Carries out the plan; returns when every fault has been healed or skipped.
@@ -81,11 +87,11 @@ impl Nemesis {
     }
 
     async fn one(&self, fault: PlannedFault, mut signals: Signals) {
-        if let Err(reason) = due(&fault, &mut signals).await {
+        if let Err(reason) = due(&fault, &self.cluster, &mut signals).await {
             self.journal.skip(&fault, &fault.nodes, &reason);
             return;
         }
-        let nodes = self.take(&fault);
+        let nodes = self.take(&fault, &signals);
         if nodes.is_empty() {
             return;
         }
@@ -98,14 +104,20 @@ impl Nemesis {
             async move { apply(&fault, seed, &node).await }
         }));
         let applied = applied.await;
+        let (finish, finished) = watch::channel(false);
         let mut attending = each(&nodes, |node| {
-            let fault = share();
-            async move { attend(&fault, seed, &node).await }
+            let (fault, finished) = (share(), finished.clone());
+            async move { attend(&fault, seed, &node, finished).await }
         });
         let lasts = Duration::from_nanos(fault.lasts_ns);
         let _ = tokio::time::timeout(lasts, signals.over.wait_for(|over| *over)).await;
         // Nothing may begin again once it is healed.
-        let troubled = stopped(&mut attending).await;
+        finish.send_replace(true);
+        let troubled = if fault.fault.family() == Family::Network {
+            stopped(&mut attending).await
+        } else {
+            together(attending).await
+        };
         let healed = each(&nodes, |node| {
             let fault = share();
             async move { heal(&fault, &node).await }
@@ -117,15 +129,16 @@ impl Nemesis {
         };
         let effect = applied.and(troubled).and(healed);
         self.journal.end(&fault, &names, &effect);
+        self.budget.end(&fault, &names, effect.error.is_none(), now(&signals));
         self.release(&fault, &names);
     }
 
     /// Reserves the nodes at which the fault can begin; the others are skipped. Half
     /// a partition is another one: it begins everywhere or not at all.
-    fn take(&self, fault: &PlannedFault) -> Vec<Arc<NodeProcess>> {
+    fn take(&self, fault: &PlannedFault, signals: &Signals) -> Vec<Arc<NodeProcess>> {
         let (mut chosen, mut left_out) = (Vec::new(), false);
         for &name in &fault.nodes {
-            match self.take_one(fault, name) {
+            match self.take_one(fault, name, now(signals)) {
                 Ok(node) => chosen.push(node),
                 Err(reason) => {
                     self.journal.skip(fault, &[name], &reason);
@@ -136,11 +149,12 @@ impl Nemesis {
         if left_out && fault.fault == FaultKind::Partition {
             let names: Vec<Node> = chosen.drain(..).map(|node| node.node()).collect();
             self.release(fault, &names);
+            self.budget.end(fault, &names, true, now(signals));
         }
         chosen
     }
 
-    fn take_one(&self, fault: &PlannedFault, name: Node) -> Result<Arc<NodeProcess>, String> {
+    fn take_one(&self, fault: &PlannedFault, name: Node, now: Moment) -> Result<Arc<NodeProcess>, String> {
         let node = self.cluster.node(name).ok_or_else(|| format!("the cluster has no {name}"))?;
         let places = places(fault, name);
         let mut taken = lock(&self.taken);
@@ -150,6 +164,7 @@ impl Nemesis {
         match unfit(fault.fault, node) {
             Some(reason) => Err(reason),
             None => {
+                self.budget.admit(fault, name, now)?;
                 taken.extend(places);
                 Ok(node.clone())
             }
@@ -165,32 +180,63 @@ impl Nemesis {
 }
 
 /// Waits for a fault's trigger; an error says why it never came.
-async fn due(fault: &PlannedFault, signals: &mut Signals) -> Result<(), String> {
+async fn due(fault: &PlannedFault, cluster: &Cluster, signals: &mut Signals) -> Result<(), String> {
     let over = "the faulty phase had ended";
     let mut ended = signals.over.clone();
     tokio::select! {
         biased;
-        _ = ended.wait_for(|over| *over) => Err(match fault.begins {
+        _ = ended.wait_for(|over| *over) => Err(match &fault.begins {
             Begins::At(_) => over.into(),
             Begins::Acknowledged(count) => {
                 let seen = *signals.acknowledged.borrow();
                 format!("it waits for acknowledged operation {count}; {over} after {seen}")
             }
+            Begins::Message { link, count } => {
+                let seen = cluster.messages().get(link).copied().unwrap_or_default();
+                format!("it waits for message {count} on {link}; {over} after {seen}")
+            }
+            Begins::Fsync { node, count } => format!("it waits for sync {count} of {node}; {over} before"),
+            Begins::Log { node, pattern } => {
+                format!("it waits for a line of {node} that holds `{pattern}`; {over} before")
+            }
         }),
-        () = trigger(fault.begins, signals.start, signals.acknowledged.clone()) => Ok(()),
+        told = trigger(&fault.begins, cluster, signals.start, signals.acknowledged.clone()) => told,
     }
 }
 
-async fn trigger(begins: Begins, start: Instant, mut acknowledged: watch::Receiver<u64>) {
+async fn trigger(
+    begins: &Begins,
+    cluster: &Cluster,
+    start: Instant,
+    acknowledged: watch::Receiver<u64>,
+) -> Result<(), String> {
+    let known = |node: Node| cluster.node(node).ok_or_else(|| format!("the cluster has no {node}"));
     match begins {
-        Begins::At(nanos) => tokio::time::sleep_until(start + Duration::from_nanos(nanos)).await,
-        Begins::Acknowledged(count) => {
-            if acknowledged.wait_for(|seen| *seen >= count).await.is_err() {
-                // Nobody counts any more: the end of the phase will be told.
-                std::future::pending::<()>().await;
-            }
+        Begins::At(nanos) => tokio::time::sleep_until(start + Duration::from_nanos(*nanos)).await,
+        Begins::Acknowledged(count) => reaches(acknowledged, *count).await,
+        Begins::Message { link, count } => known(link.server())?.proxy().reached(*count).await,
+        Begins::Fsync { node, count } => {
+            let syncs = cluster.syncs().remove(node);
+            reaches(syncs.ok_or_else(|| format!("nobody counts the syncs of {node}"))?, *count).await;
+        }
+        Begins::Log { node, pattern } => {
+            let pattern = Regex::new(pattern).map_err(|why| why.to_string())?;
+            // Told or not: the node outlives whoever waits for it.
+            let _ = known(*node)?.heard().next(pattern).await;
         }
     }
+    Ok(())
+}
+
+async fn reaches(mut counter: watch::Receiver<u64>, count: u64) {
+    if counter.wait_for(|seen| *seen >= count).await.is_err() {
+        // Nobody counts any more: the end of the phase will be told.
+        std::future::pending::<()>().await;
+    }
+}
+
+fn now(signals: &Signals) -> Moment {
+    Moment { at: Instant::now(), acknowledged: *signals.acknowledged.borrow() }
 }
 
 /// Does something at several nodes side by side.

@@ -4,6 +4,8 @@
 //! on another machine. Must not look at a clock, at the machine or at the run.
 
 pub mod operations;
+mod quiet;
+mod rhythm;
 pub mod rng;
 pub mod schedule;
 

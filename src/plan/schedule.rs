@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::quiet;
+use super::rhythm::Rhythm;
 use super::rng::{Purpose, Rng};
 use crate::fault::clock::ClockFault;
 use crate::fault::disk::DiskAct;
 use crate::fault::network::{Directions, NetworkPlan, Reach};
+use crate::fault::process::ProcessPlan;
 use crate::fault::{Family, FaultKind, Link, Node};
-use crate::workload::{FaultRule, Span, Target, Way, Workload, cut_links};
+use crate::workload::{Event, FaultRule, Span, Target, Way, Workload, cut_links};
 
 /// Where the rhythm of a run without a duration ends: nothing is drawn beyond.
 const HORIZON: Duration = Duration::from_secs(60);
@@ -62,6 +65,11 @@ impl PlannedFault {
             _ => None,
         }
     }
+
+    /// What is done to processes, if the kind leaves a choice.
+    pub fn process(&self) -> Option<ProcessPlan> {
+        if let Parameters::Process(plan) = self.parameters { Some(plan) } else { None }
+    }
 }
 
 /// The parameters of a planned action, one variant for each family that has some.
@@ -70,6 +78,8 @@ impl PlannedFault {
 pub enum Parameters {
     /// The kind says all.
     None,
+    /// What is done to processes.
+    Process(ProcessPlan),
     /// What is done to which links.
     Network(NetworkPlan),
     /// What is done to clocks.
@@ -85,7 +95,7 @@ impl Parameters {
 }
 
 /// The trigger of a planned action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Begins {
     /// So many nanoseconds after the clients began.
     #[serde(rename = "at_ns")]
@@ -93,61 +103,98 @@ pub enum Begins {
     /// When so many operations were acknowledged.
     #[serde(rename = "acknowledged")]
     Acknowledged(u64),
+    /// When a link has carried so many messages.
+    #[serde(rename = "message")]
+    Message {
+        /// Which link.
+        link: Link,
+        /// Both ways, since the run began.
+        count: u64,
+    },
+    /// When a node has synced so often.
+    #[serde(rename = "fsync")]
+    Fsync {
+        /// Which node.
+        node: Node,
+        /// Since the run began.
+        count: u64,
+    },
+    /// When a node prints such a line.
+    #[serde(rename = "log")]
+    Log {
+        /// Which node.
+        node: Node,
+        /// A regular expression.
+        pattern: String,
+    },
 }
 
 /// Draws every action of the run; timed ones in order of their time, then those
 /// that wait for an event.
 pub fn draw(workload: &Workload, seed: u64) -> Vec<PlannedFault> {
-    let mut planned: Vec<PlannedFault> = Vec::new();
-    for (number, rule) in workload.nemesis.iter().enumerate() {
-        let mut rng = Rng::new(seed, Purpose::Fault(number as u32));
-        let times = begins(workload, rule, &mut rng);
-        planned.extend(times.into_iter().map(|begins| plan_one(workload, rule, number, begins, &mut rng)));
+    let mixed = workload.nemesis.intensity().is_some();
+    let mut planned = all_rules(workload, seed, !mixed);
+    if planned.is_empty() && mixed {
+        planned = all_rules(workload, seed, true);
+        planned.truncate(1);
     }
-    planned.sort_by_key(|fault| (order(fault.begins), fault.rule));
+    if mixed && !workload.beyond_budget {
+        quiet::clear(&mut planned);
+    }
     for (id, fault) in planned.iter_mut().enumerate() {
         fault.id = id as u64;
     }
     planned
 }
 
-fn order(begins: Begins) -> (bool, u64) {
+/// In order; each rule draws from a stream of its own.
+fn all_rules(workload: &Workload, seed: u64, at_least_one: bool) -> Vec<PlannedFault> {
+    let mut planned: Vec<PlannedFault> = Vec::new();
+    for (number, rule) in workload.rules().iter().enumerate() {
+        let mut rng = Rng::new(seed, Purpose::Fault(number as u32));
+        let times = begins(workload, rule, at_least_one, &mut rng);
+        planned.extend(times.into_iter().map(|begins| plan_one(workload, rule, number, begins, &mut rng)));
+    }
+    planned.sort_by_key(|fault| (order(&fault.begins), fault.rule));
+    planned
+}
+
+fn order(begins: &Begins) -> (bool, u64) {
     match begins {
-        Begins::At(time) => (false, time),
-        Begins::Acknowledged(count) => (true, count),
+        Begins::At(time) => (false, *time),
+        Begins::Acknowledged(count) | Begins::Message { count, .. } | Begins::Fsync { count, .. } => {
+            (true, *count)
+        }
+        Begins::Log { .. } => (true, u64::MAX),
     }
 }
 
-fn begins(workload: &Workload, rule: &FaultRule, rng: &mut Rng) -> Vec<Begins> {
-    if let Some(event) = rule.when {
-        return vec![Begins::Acknowledged(event.acknowledged)];
+fn at_event(event: &Event) -> Begins {
+    match event {
+        Event::Acknowledged(count) => Begins::Acknowledged(*count),
+        Event::Message { link, count } => Begins::Message { link: *link, count: *count },
+        Event::Fsync { node, count } => Begins::Fsync { node: *node, count: *count },
+        Event::Log { node, pattern } => Begins::Log { node: *node, pattern: pattern.clone() },
+    }
+}
+
+fn begins(workload: &Workload, rule: &FaultRule, at_least_one: bool, rng: &mut Rng) -> Vec<Begins> {
+    if let Some(event) = &rule.when {
+        return vec![at_event(event)];
     }
     if let Some(at) = rule.at {
         return vec![Begins::At(at.nanos())];
     }
-    let every = rule.every.map_or(HORIZON, |span| span.0).as_nanos() as u64;
     let horizon = workload.duration.map_or(HORIZON, |span| span.0).as_nanos() as u64;
-    rhythm(every, rule.lasts.nanos(), horizon, rng).into_iter().map(Begins::At).collect()
-}
-
-/// Gaps drawn uniformly from 0 to twice the mean, as Jepsen staggers them; a
-/// fault of one rule never begins before the one before it has ended, and none
-/// begins so late that it could not run its time.
-///
-/// A run too short for its rhythm still gets one fault: a kind that the workload
-/// names and that never comes would make the whole run prove nothing.
-fn rhythm(every: u64, lasts: u64, horizon: u64, rng: &mut Rng) -> Vec<u64> {
-    let last = horizon.saturating_sub(lasts);
-    let mut times = Vec::new();
-    let mut time = rng.below(2 * every + 1);
-    while time <= last {
-        times.push(time);
-        time += rng.below(2 * every + 1).max(lasts);
-    }
-    if times.is_empty() {
-        times.push(rng.below(last + 1));
-    }
-    times
+    let rhythm = Rhythm {
+        every: rule.every.map_or(HORIZON, |span| span.0).as_nanos() as u64,
+        spread: rule.spread.unwrap_or_default(),
+        lasts: rule.lasts.nanos(),
+        from: rule.from.map_or(0, Span::nanos),
+        until: rule.until.map_or(horizon, |until| until.nanos().min(horizon)),
+        at_least_one,
+    };
+    rhythm.times(rng).into_iter().map(Begins::At).collect()
 }
 
 fn plan_one(
@@ -162,7 +209,9 @@ fn plan_one(
         Family::Network => network(rule, &nodes, rng).map_or(Parameters::None, Parameters::Network),
         Family::Clock => clock(rule, rng).map_or(Parameters::None, Parameters::Clock),
         Family::Disk => rule.disk_act().map_or(Parameters::None, Parameters::Disk),
-        Family::Process => Parameters::None,
+        Family::Process => {
+            rule.process_fault(workload.budgets.stop).map_or(Parameters::None, Parameters::Process)
+        }
     };
     PlannedFault {
         id: 0,

@@ -205,7 +205,9 @@ impl Stage {
             acknowledged: self.diary.recorder.acknowledged(),
             over: stopped.clone(),
         };
-        let nemesis = Nemesis::new(self.cluster.clone(), self.diary.clone(), order.plan.seed);
+        let plan = &order.plan;
+        let beyond = plan.workload.beyond_budget;
+        let nemesis = Nemesis::new(self.cluster.clone(), self.diary.clone(), plan.seed, beyond);
         let nemesis = tokio::spawn(nemesis.run(order.plan.faults.clone(), signals));
         let mut clients = self.clients(order, stopped);
         let cut = self.until_cut(order, &mut clients).await;

@@ -124,7 +124,7 @@ impl FaultRule {
 impl Workload {
     /// How the disks of the replicas keep what is written, if they need one.
     pub fn disks(&self) -> Option<Durability> {
-        let needed = self.disk.is_some() || self.nemesis.iter().any(|rule| rule.fault.needs_disk());
+        let needed = self.disk.is_some() || self.rules().iter().any(|rule| rule.fault.needs_disk());
         needed.then(|| self.disk.unwrap_or_default().durability)
     }
 }

@@ -9,7 +9,10 @@ mod clock;
 mod disk;
 pub mod error;
 mod load;
+mod mix;
+mod nemesis;
 mod network;
+mod process;
 mod scalar;
 mod target;
 mod validate;
@@ -22,7 +25,10 @@ use serde::{Deserialize, Serialize};
 pub use clock::Offset;
 pub use disk::Disks;
 pub use load::{load, parse, refuse};
+pub use mix::QUIET;
+pub use nemesis::{Event, Everything, Intensity, Mix as FaultMix, MixOptions, Nemesis, Spread};
 pub use network::{How, Party, Way, cut_links};
+pub use process::counts_syncs;
 pub use scalar::{Name, Span};
 pub use target::Target;
 pub(crate) use validate::check_command;
@@ -67,11 +73,15 @@ pub struct Workload {
     #[serde(default)]
     pub clients: Clients,
     /// What is broken, where and when.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub nemesis: Vec<FaultRule>,
+    #[serde(default, skip_serializing_if = "Nemesis::is_empty")]
+    pub nemesis: Nemesis,
     /// What becomes of faults that this machine cannot carry out (`rsm-check doctor`).
     #[serde(default)]
     pub unsupported: Unsupported,
+    /// Whether faults that damage synced data may exceed what a replicated system can
+    /// survive; then the expected verdict is a violation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beyond_budget: bool,
     /// The model that outcomes are judged by.
     #[serde(default = "default_model")]
     pub model: String,
@@ -309,7 +319,7 @@ impl Default for Amounts {
 /// One line of the nemesis: a fault, where, when, for how long.
 ///
 /// Exactly one of `every`, `at` and `when` says when.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FaultRule {
     /// What is done.
@@ -318,10 +328,18 @@ pub struct FaultRule {
     /// with `groups` does without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// Rhythm: the mean time between two beginnings; each gap is drawn
-    /// uniformly from 0 to twice this.
+    /// Rhythm: the mean time between two beginnings; `spread` says how gaps vary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Span>,
+    /// `every`: how the gaps are drawn; `uniform` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
+    /// `every`: nothing begins before so long after the clients began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Span>,
+    /// `every`: every fault has ended so long after the clients began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Span>,
     /// Once, so long after the clients began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Span>,
@@ -331,6 +349,10 @@ pub struct FaultRule {
     /// How long the fault lasts until it is healed.
     #[serde(rename = "for", default = "default_fault_span")]
     pub lasts: Span,
+    /// `crash-loop`: how long the node runs each time until it is killed again; 0s
+    /// kills it as soon as it is ready. 200ms by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Span>,
     /// Network faults but `refuse` and `duplicate`: which way; `both` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Way>,
@@ -376,9 +398,6 @@ pub struct FaultRule {
     /// `clock-rate`: so many times as fast, 0 to 1000; drawn from 0.4 to 2.5 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
-    /// `clock-strobe`: from one jump to the next; drawn from 1 ms to 1 s by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub period: Option<Span>,
     /// `power-failure`: what of the unsynced writes is left; `nothing` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaves: Option<Leaves>,
@@ -401,14 +420,6 @@ pub struct FaultRule {
 
 fn default_fault_span() -> Span {
     Span::seconds(1)
-}
-
-/// A logical event: it comes at the same point of a run on any machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Event {
-    /// The n-th acknowledged operation, from 1.
-    pub acknowledged: u64,
 }
 
 /// What is checked. A check that is switched off is named in the verdict line.
@@ -488,7 +499,7 @@ impl Workload {
     pub fn families(&self) -> Vec<Family> {
         let asked = |family: &Family| {
             (*family == Family::Disk && self.disk.is_some())
-                || self.nemesis.iter().any(|rule| rule.fault.family() == *family)
+                || self.rules().iter().any(|rule| rule.fault.family() == *family)
         };
         Family::ALL.into_iter().filter(asked).collect()
     }
@@ -496,6 +507,14 @@ impl Workload {
     /// Whether every node is started with the default command of an edition.
     pub fn tests_reference_system(&self) -> bool {
         self.cluster.srv.command.is_none() && self.cluster.coord.command.is_none()
+    }
+
+    /// The rules of the nemesis: those of the list, or what `all` stands for.
+    pub fn rules(&self) -> std::borrow::Cow<'_, [FaultRule]> {
+        match self.nemesis.intensity() {
+            None => self.nemesis.list().into(),
+            Some(intensity) => mix::rules(intensity, self.cluster.replicas).into(),
+        }
     }
 
     /// Whether service is demanded: as asked, else only of the durable edition.

@@ -120,6 +120,7 @@ pub(super) fn fields(kind: FaultKind) -> &'static [&'static str] {
         FaultKind::Duplicate => &["target", "flap", "probability"],
         FaultKind::Partition => &["target", "direction", "flap", "groups", "how"],
         FaultKind::Clog => &["target", "direction"],
+        // Another family's: its own file says.
         _ => &["target"],
     }
 }

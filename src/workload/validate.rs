@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Accounts, FaultRule, NodeLaunch, Span, Target, Workload, clock, disk, network};
+use super::{Accounts, FaultRule, NodeLaunch, Span, Target, Workload, clock, disk, network, process};
 use crate::fault::{Family, FaultKind, Node};
 
 /// A broken rule.
@@ -27,7 +27,7 @@ pub(super) fn validate(workload: &Workload) -> Rule {
     cluster(workload)?;
     clients(workload)?;
     script(workload)?;
-    for (number, rule) in workload.nemesis.iter().enumerate() {
+    for (number, rule) in workload.nemesis.list().iter().enumerate() {
         fault(workload, rule, &format!("nemesis[{number}]"))?;
     }
     budgets(workload)
@@ -200,12 +200,10 @@ fn fault(workload: &Workload, rule: &FaultRule, field: &str) -> Rule {
     if let Some(every) = rule.every {
         within(&format!("{field}.every"), every, Span(Duration::from_millis(10)), Span::seconds(86_400))?;
     }
-    if rule.when.is_some_and(|event| event.acknowledged == 0) {
-        return refuse(
-            format!("{field}.when.acknowledged"),
-            "found 0; accepted: at least 1, the first acknowledged operation",
-        );
+    if let Some(event) = &rule.when {
+        process::event(workload, event, &format!("{field}.when"))?;
     }
+    process::window(workload, rule, field)?;
     if let (Some(at), Some(duration)) = (rule.at, workload.duration)
         && at >= duration
     {
@@ -220,7 +218,7 @@ fn fault(workload: &Workload, rule: &FaultRule, field: &str) -> Rule {
         None => return refuse(field, format!("a `{}` needs `target`, such as \"one\"", rule.fault)),
     }
     match rule.fault.family() {
-        Family::Process => Ok(()),
+        Family::Process => process::validate(rule, field),
         Family::Network => network::validate(workload, rule, field),
         Family::Clock => clock::validate(rule, field),
         Family::Disk => disk::validate(rule, field),
@@ -228,14 +226,15 @@ fn fault(workload: &Workload, rule: &FaultRule, field: &str) -> Rule {
 }
 
 /// What every rule may say.
-const COMMON: [&str; 5] = ["fault", "every", "at", "when", "for"];
+const COMMON: [&str; 8] = ["fault", "every", "spread", "from", "until", "at", "when", "for"];
 
 /// A field that the fault does not take would do nothing, silently.
 fn fields(rule: &FaultRule, field: &str) -> Rule {
     let accepted = match rule.fault.family() {
-        Family::Disk => disk::fields(rule.fault),
+        Family::Process => process::fields(rule.fault),
+        Family::Network => network::fields(rule.fault),
         Family::Clock => clock::fields(rule.fault),
-        _ => network::fields(rule.fault),
+        Family::Disk => disk::fields(rule.fault),
     };
     // Plain data with string keys: it always becomes an object of what is given.
     let Ok(serde_json::Value::Object(given)) = serde_json::to_value(rule) else { return Ok(()) };

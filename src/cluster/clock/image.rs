@@ -160,10 +160,13 @@ fn write(memory: &File, at: u64, bytes: &[u8]) -> Result<(), String> {
     memory.write_all_at(bytes, at).map_err(|why| format!("its memory cannot be written: {}", gone(&why)))
 }
 
+/// What is said of a process that has executed something else since.
+pub(super) const ANOTHER_PROGRAM: &str = "it runs another program now";
+
 /// A read or write of nothing means that the program is another one by now.
 fn gone(why: &io::Error) -> String {
     match why.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::WriteZero => "it runs another program now".into(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::WriteZero => ANOTHER_PROGRAM.into(),
         _ => why.to_string(),
     }
 }

@@ -183,6 +183,11 @@ impl Proxy {
         Direction::BOTH.map(|direction| self.messages_in(direction)).iter().sum()
     }
 
+    /// Waits until so many messages were forwarded since the run began, both ways.
+    pub async fn reached(&self, count: u64) {
+        self.shared.reached(count).await;
+    }
+
     /// Messages forwarded so far in one direction.
     pub fn messages_in(&self, direction: Direction) -> u64 {
         self.shared.messages(direction)

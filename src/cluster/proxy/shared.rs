@@ -28,6 +28,9 @@ pub(super) struct Shared {
     pub(super) sources: Sources,
     policies: [Policy; 2],
     messages: [AtomicU64; 2],
+    /// Whether anybody was ever told to wait for a number of messages.
+    awaited: AtomicBool,
+    news: tokio::sync::Notify,
     numbers: AtomicU64,
     connections: AtomicU64,
     /// Tasks of open connections: an idle one must learn of a fault too.
@@ -44,6 +47,8 @@ impl Shared {
             sources: Sources::new(),
             policies: Direction::BOTH.map(Policy::new),
             messages: Default::default(),
+            awaited: AtomicBool::new(false),
+            news: tokio::sync::Notify::new(),
             numbers: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             wakers: Mutex::default(),
@@ -66,6 +71,20 @@ impl Shared {
         self.messages[direction as usize].load(Ordering::Relaxed)
     }
 
+    /// Waits until so many messages were forwarded, both ways counted.
+    pub(super) async fn reached(&self, count: u64) {
+        self.awaited.store(true, Ordering::SeqCst);
+        loop {
+            let news = self.news.notified();
+            tokio::pin!(news);
+            news.as_mut().enable();
+            if self.messages.iter().map(|count| count.load(Ordering::SeqCst)).sum::<u64>() >= count {
+                return;
+            }
+            news.await;
+        }
+    }
+
     /// Counts a forwarded chunk and reports it. `chunk` may be just its beginning.
     pub(super) fn told(
         &self,
@@ -75,7 +94,12 @@ impl Shared {
         chunk: &[u8],
         received: u64,
     ) {
-        self.messages[direction as usize].fetch_add(1, Ordering::Relaxed);
+        // In one order with `awaited`: either this sees that somebody waits, or whoever
+        // begins to wait sees this message.
+        self.messages[direction as usize].fetch_add(1, Ordering::SeqCst);
+        if self.awaited.load(Ordering::SeqCst) {
+            self.news.notify_waiters();
+        }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         self.tap.message(&Message {
             link: self.link,
