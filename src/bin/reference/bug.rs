@@ -152,7 +152,7 @@ impl Bug {
                 about("the coordinator takes what one read brings for the whole request", &[], &[ORDER])
             }
             Self::GuardDiffers => about(
-                "the guard is >= instead of > on a replica whose directory's name ends in 2",
+                "the guard is >= instead of > on the replica whose directory's name ends in 2",
                 &[],
                 &[REPLICAS, ORDER],
             ),

@@ -63,8 +63,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// The replica that a planted bug makes differ from the others.
+/// The replica that a planted bug makes differ from the others: the nearest directory that
+/// is named after anything but its data ends in 2.
 fn is_second(data: &Path) -> bool {
-    let directory = data.parent().and_then(Path::file_name);
-    directory.is_some_and(|name| name.to_string_lossy().ends_with('2'))
+    let names = data.ancestors().skip(1).filter_map(Path::file_name);
+    let mut told = names.filter(|name| *name != "data");
+    told.next().is_some_and(|name| name.to_string_lossy().ends_with('2'))
 }
