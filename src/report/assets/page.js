@@ -45,11 +45,16 @@ class App {
 
   status() {
     const { run, view } = this;
+    if (this.said === `${view.from} ${view.until}`) return;
     const seen = lowerBound(run.time, view.until, 0, run.n) - lowerBound(run.time, view.from, 0, run.n);
     byId('status').textContent = `${moment(view.from, view.scale * 100)} to ${moment(view.until, view.scale * 100)}, ${seen} of ${run.n} operations begin here`;
   }
 
-  hint(text) { byId('status').textContent = text; }
+  /** Says something, until the view moves. */
+  hint(text) {
+    this.said = `${this.view.from} ${this.view.until}`;
+    byId('status').textContent = text;
+  }
 
   hover(x, y) {
     const tip = byId('tip'), hit = x < 0 ? null : this.view.hit(x, y), before = this.painter.hovered;
@@ -92,7 +97,7 @@ class App {
     if (!length) return;
     this.visited = this.visited < 0 && direction < 0 ? length - 1 : (this.visited + direction + length) % length;
     this.moment(this.moments[this.visited]);
-    byId('status').textContent = `Violation ${this.visited + 1} of ${length}: ${this.moments[this.visited].check}`;
+    this.hint(`Violation ${this.visited + 1} of ${length}: ${this.moments[this.visited].check}`);
   }
 
   /** Shows a violation, its first operation pinned. */
