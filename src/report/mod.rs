@@ -5,12 +5,18 @@
 //! drawn, above all when the run failed, was interrupted or was never judged.
 //! Must not start, ask or judge anything.
 
+pub mod github;
+#[cfg(test)]
+mod golden_tests;
+pub mod index;
 pub mod junit;
+pub mod markdown;
 pub mod page;
 #[cfg(test)]
 mod sample;
 pub mod terminal;
 mod text;
+pub mod trace;
 
 use std::io;
 
