@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::{kosaraju_scc, tarjan_scc};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -269,7 +269,12 @@ impl Order {
     fn shortest_cycle(&self) -> Option<Vec<(NodeIndex, Because)>> {
         /// Enough for a short proof, cheap enough for a long history.
         const STARTS: usize = 64;
-        let knots = tarjan_scc(&self.graph);
+        /// Nodes, for which the smallest usual stack suffices.
+        const RECURSIVE: usize = 4000;
+        // Tarjan's is recursive here, a frame for each node of a path: a history of a
+        // hundred thousand operations, one after the other, would overflow the stack.
+        let deep = self.graph.node_count() > RECURSIVE;
+        let knots = if deep { kosaraju_scc(&self.graph) } else { tarjan_scc(&self.graph) };
         let knot = knots.into_iter().filter(|knot| knot.len() > 1).min_by_key(Vec::len)?;
         let members: FxHashSet<NodeIndex> = knot.iter().copied().collect();
         let starts = knot.iter().filter(|&&node| self.graph[node].is_some()).take(STARTS);
@@ -413,6 +418,17 @@ mod tests {
                 "#4 (read) must precede #2 (a -> c 5), because the former found a at 95, the latter took a from 95, and it is 95 only once: a contradiction",
             ]
         );
+    }
+
+    #[test]
+    fn a_long_history_does_not_exhaust_the_stack() {
+        let turn = |build: Build, at: u64| {
+            let (from, to, left) =
+                if at.is_multiple_of(2) { ("a", "b", [99, 101]) } else { ("b", "a", [100, 100]) };
+            build.ok((at * 20, at * 20 + 10), (from, to, 1), left)
+        };
+        let long = (0..100_000).fold(Build::new(), turn);
+        assert_eq!(explained(long), None);
     }
 
     #[test]
