@@ -94,7 +94,7 @@ fn time(
         })
     };
     let collected = phase_begin(history, Phase::Collect).unwrap_or(history.end);
-    let exit_of = |node: &Node| exits(true).filter(|exit| exit.0 == *node && exit.1 < collected).next_back();
+    let exit_of = |node: &Node| exits(true).rfind(|exit| exit.0 == *node && exit.1 < collected);
     let told = match check.name {
         CheckName::Linearizable => {
             failing.map(|operation| operation.completion.as_ref().map_or(operation.invoked, |end| end.time))
