@@ -16,6 +16,7 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod selftest;
 mod signals;
 mod stream;
 mod verify;
@@ -86,6 +87,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Convert(args) => convert::convert(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(args),
+        Command::Selftest(args) => selftest::selftest(&args),
         Command::Schema => output::print(&crate::workload::Workload::json_schema()),
     }
 }
