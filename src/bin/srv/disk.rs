@@ -41,6 +41,7 @@ impl Disk {
         match name {
             Name::Log => suffixed(&self.data, ".log"),
             Name::NextLog => suffixed(&self.data, ".log.tmp"),
+            Name::DamagedLog => suffixed(&self.data, ".log.damaged"),
             Name::Data => self.data.clone(),
             Name::NextData => suffixed(&self.data, ".tmp"),
         }

@@ -63,20 +63,23 @@ pub struct Replica<S> {
 impl<S: Storage> Replica<S> {
     /// Remembers what the disk holds; on an empty disk, begins. Also says what is worth a line.
     pub fn open(mut storage: S, limits: Limits) -> Result<(Self, String), ReplicaError> {
-        let found = wal::recover(&mut storage)?;
-        let (memory, wal, story) = match found.filter(|_| !Bug::RestartsEmpty.is_planted()) {
-            None => begin(&mut storage)?,
-            Some(mut found) => {
-                bugs::believe_data_file(&mut storage, &mut found.memory)?;
-                settle(&mut storage, &mut found)?;
-                let place = found.memory.log.last();
-                let story = format!(
-                    "recovered position {}, promised {}, applied {}, torn bytes cut {}",
-                    place.index, found.memory.promised, found.memory.applied, found.torn
-                );
-                (found.memory, found.wal, story)
-            }
-        };
+        let recovered = wal::recover(&mut storage);
+        let (memory, wal, story) =
+            match recovered.map(|found| found.filter(|_| !Bug::RestartsEmpty.is_planted())) {
+                Err(damage @ ReplicaError::Corrupt { .. }) => begin_again(&mut storage, &damage)?,
+                Err(other) => return Err(other),
+                Ok(None) => begin(&mut storage)?,
+                Ok(Some(mut found)) => {
+                    bugs::believe_data_file(&mut storage, &mut found.memory)?;
+                    settle(&mut storage, &mut found)?;
+                    let place = found.memory.log.last();
+                    let story = format!(
+                        "recovered position {}, promised {}, applied {}, torn bytes cut {}",
+                        place.index, found.memory.promised, found.memory.applied, found.torn
+                    );
+                    (found.memory, found.wal, story)
+                }
+            };
         let mut replica = Self {
             storage,
             wal,
@@ -315,6 +318,19 @@ fn begin(storage: &mut impl Storage) -> Result<(Memory, Wal, String), ReplicaErr
     let (memory, mut wal) = (Memory::default(), Wal::default());
     wal.rewrite(storage, &memory).map_err(|e| ReplicaError::io(storage, "create", Name::Log, e))?;
     Ok((memory, wal, "started with an empty log".into()))
+}
+
+/// What a damaged log still says cannot be told from what it no longer says. It is kept for
+/// whoever asks why, and the replica learns everything anew from the others.
+fn begin_again(
+    storage: &mut impl Storage,
+    damage: &ReplicaError,
+) -> Result<(Memory, Wal, String), ReplicaError> {
+    let (memory, mut wal) = (Memory::default(), Wal::default());
+    let aside = storage.rename(Name::Log, Name::DamagedLog);
+    aside.map_err(|e| ReplicaError::io(storage, "set aside", Name::Log, e))?;
+    wal.rewrite(storage, &memory).map_err(|e| ReplicaError::io(storage, "create", Name::Log, e))?;
+    Ok((memory, wal, format!("started with an empty log, for {damage}")))
 }
 
 /// What a predecessor wrote may be read and still not be on disk. Before a word is said about it,

@@ -14,6 +14,8 @@ pub enum Name {
     Log,
     /// A log being written, not yet in force.
     NextLog,
+    /// A log that was found damaged, kept for whoever wants to know why.
+    DamagedLog,
     /// The data file of the exercise, derived from the log.
     Data,
     /// A data file being written, not yet in force.
