@@ -28,7 +28,7 @@ fn a_bug_that_is_caught_every_time_meets_the_target_and_is_not_tried_again_on_re
     let quick = ["selftest", "--quick", "--bug", "stale-read", "--seeds", "2"];
     let said = bench.output(&quick).exits(0);
     assert!(said.out.contains("2/2") && said.out.contains("linearizable (2)"), "{}", said.out);
-    assert!(said.out.lines().last().unwrap().starts_with("target met"), "{}", said.out);
+    assert!(said.out.lines().next_back().unwrap().starts_with("target met"), "{}", said.out);
     let before = results(&bench);
     assert_eq!(before.len(), 2);
     let dir = directory(&bench);
@@ -70,7 +70,7 @@ fn an_interruption_keeps_what_there_is() {
     let ended = child.wait_with_output().unwrap();
     let out = String::from_utf8_lossy(&ended.stdout).into_owned();
     assert_eq!(ended.status.code(), Some(4), "{out}");
-    assert!(out.lines().last().unwrap().starts_with("interrupted"), "{out}");
+    assert!(out.lines().next_back().unwrap().starts_with("interrupted"), "{out}");
     assert!(!results(&bench).is_empty());
     bench.assert_no_process_is_left();
 }
