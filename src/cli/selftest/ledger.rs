@@ -120,7 +120,7 @@ mod tests {
         let torn = std::fs::read_to_string(&file).unwrap() + "{\"subject\":";
         std::fs::write(&file, torn).unwrap();
         let mut ledger = Ledger::open(dir.path(), &workload(1)).unwrap();
-        assert_eq!(ledger.trials(), [found.clone()]);
+        assert_eq!(ledger.trials(), std::slice::from_ref(&found));
         let trial = |seed| Trial { subject: Subject::Correct, bug: None, seed };
         assert!(ledger.has(&trial(1)) && !ledger.has(&trial(2)));
         ledger.add(Found { seed: 2, ..found }).unwrap();
