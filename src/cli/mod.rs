@@ -17,6 +17,7 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod selftest;
 mod serve;
 mod signals;
 mod stream;
@@ -88,6 +89,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Convert(args) => convert::convert(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(args),
+        Command::Selftest(args) => selftest::selftest(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Schema(args) => output::print(&match args.of {
             SchemaOf::Workload => crate::workload::Workload::json_schema(),
