@@ -6,6 +6,7 @@
 //! it is drawn, and judges nothing.
 
 pub mod facts;
+mod watched;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -298,6 +299,7 @@ impl RunRecord {
         self.rest = recorded.rest;
         self.judgement = Some(judgement.into());
         facts::take(self, &recorded.history);
+        watched::note(self);
     }
 
     /// The JSON Schema of `run.json`, pretty-printed.

@@ -36,8 +36,6 @@ const SLICE: Duration = Duration::from_secs(2);
 /// Between two looks past operations that have been open for longer than [`PATIENCE`].
 const TICK: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Lines behind that are worth a word.
-const NOTICEABLE: u64 = 2000;
 
 /// A check under way.
 pub(super) struct Watch {
@@ -62,13 +60,14 @@ impl Lag {
         self.sent.load(Ordering::Relaxed).saturating_sub(self.seen.load(Ordering::Relaxed))
     }
 
-    /// A clause for a line of progress; empty if there is nothing to say.
+    /// A clause for a line of progress.
     pub(super) fn words(&self) -> String {
+        if self.over.load(Ordering::Relaxed) {
+            return ", online check over".into();
+        }
         match self.behind() {
-            behind if behind >= NOTICEABLE && !self.over.load(Ordering::Relaxed) => {
-                format!(", check {behind} lines behind")
-            }
-            _ => String::new(),
+            1 => ", check 1 line behind".into(),
+            behind => format!(", check {behind} lines behind"),
         }
     }
 }
