@@ -55,10 +55,7 @@ fn banks() -> Vec<(String, Shape)> {
     let mut all = Vec::new();
     let mut add = |name: String, shape: Shape| all.push((format!("bank, {name}"), shape));
     for (operations, clients) in [(10_000, 10), (100_000, 10), (10_000, 50)] {
-        add(
-            format!("{operations}, {clients} clients"),
-            Shape { operations, clients, ..Shape::default() },
-        );
+        add(format!("{operations}, {clients} clients"), Shape { operations, clients, ..Shape::default() });
     }
     for lost in [100, 200, 400, 800] {
         add(format!("10000, lost replies {lost}/100k"), Shape { lost, ..Shape::default() });

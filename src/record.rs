@@ -5,6 +5,7 @@
 //! a history holds. Must not know where it is stored ([`crate::run_dir`]) nor how
 //! it is drawn, and judges nothing.
 
+pub mod coverage;
 pub mod facts;
 mod watched;
 
@@ -75,6 +76,9 @@ pub struct RunRecord {
     /// The faults that were due and left out.
     #[serde(default)]
     pub skipped_faults: Vec<SkippedRecord>,
+    /// Which faults met which role in which phase.
+    #[serde(default)]
+    pub coverage: coverage::Coverage,
     /// Operations of clients by outcome.
     #[serde(default)]
     pub operations: Operations,
@@ -287,6 +291,7 @@ impl RunRecord {
             phases: Vec::new(),
             faults: Vec::new(),
             skipped_faults: Vec::new(),
+            coverage: coverage::Coverage::default(),
             operations: Operations::default(),
             latency: None,
         }

@@ -13,6 +13,7 @@ use crate::fault::Node;
 use crate::record::RunRecord;
 
 mod load;
+pub mod shelf;
 
 pub use load::{LoadError, LoadedRun, NodeLog, load, log_tail, replica_file};
 

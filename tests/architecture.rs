@@ -48,7 +48,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("verifier", &["op", "proof", "history"]),
     ("checker", &["op", "fault", "verdict", "proof", "history", "workload", "recorded", "verifier"]),
     ("record", &["op", "fault", "verdict", "history", "workload", "recorded", "checker"]),
-    ("run_dir", &["fault", "history", "regular_file", "workload", "recorded", "record"]),
+    ("run_dir", &["fault", "verdict", "history", "regular_file", "workload", "recorded", "record"]),
     ("report", &["op", "fault", "verdict", "history", "recorded", "checker", "record", "run_dir"]),
     (
         "cli",

@@ -35,10 +35,12 @@ pub(super) enum Command {
     Convert(ConvertArgs),
     /// Draw the reports of a run directory again.
     Report(ReportArgs),
+    /// Show all runs in a browser: the reports folder over HTTP, on this machine alone.
+    Serve(ServeArgs),
     /// Tell which families of faults work on this machine, and what to allow for the others.
     Doctor(DoctorArgs),
-    /// Print the JSON Schema of workload files.
-    Schema,
+    /// Print the JSON Schema of workload files, or of run.json.
+    Schema(SchemaArgs),
 }
 
 const EXITS: &str = "Exit codes: 0 pass (or --expect was met), 1 violation, 2 bad input, 3 undecided, \
@@ -69,7 +71,25 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "VERDICT[:CHECK]")]
     pub expect: Option<Expectation>,
     #[command(flatten)]
+    pub outlets: Outlets,
+    #[command(flatten)]
     pub words: Words,
+}
+
+/// Where else a run is told.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Outlets {
+    /// Annotations for GitHub Actions on stderr; the summary goes to $GITHUB_STEP_SUMMARY
+    /// if that is set.
+    #[arg(long)]
+    pub github: bool,
+    /// Append a summary in Markdown to this file.
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+    /// Write a trace for Perfetto (ui.perfetto.dev) or chrome://tracing here; an existing
+    /// file is refused.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 }
 
 /// How much is said, and how.
@@ -200,6 +220,36 @@ pub(super) struct DoctorArgs {
 pub(super) struct ReportArgs {
     /// A run directory.
     pub run_dir: PathBuf,
+    #[command(flatten)]
+    pub outlets: Outlets,
+}
+
+/// `rsm-check serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The folder of run directories.
+    #[arg(default_value = crate::run_dir::REPORTS)]
+    pub folder: PathBuf,
+    /// Port on 127.0.0.1; 0 takes any free one [default: 7878, or any free one if it is taken].
+    #[arg(long)]
+    pub port: Option<u16>,
+}
+
+/// `rsm-check schema`.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct SchemaArgs {
+    /// Of which file.
+    #[arg(value_enum, default_value_t = SchemaOf::Workload)]
+    pub of: SchemaOf,
+}
+
+/// The files whose schema is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    /// A workload file.
+    Workload,
+    /// `run.json` of a run directory.
+    Run,
 }
 
 /// What `--expect` asks for.

@@ -11,11 +11,13 @@ mod doctor;
 mod input;
 mod judging;
 mod online;
+mod outlets;
 mod output;
 mod plan;
 mod progress;
 mod report;
 mod run;
+mod serve;
 mod signals;
 mod stream;
 mod verify;
@@ -23,7 +25,7 @@ mod verify;
 use clap::Parser;
 
 use crate::verdict::Exit;
-use args::{Cli, Command};
+use args::{Cli, Command, SchemaOf};
 
 /// A failure that ends a command before there is a verdict.
 #[derive(Debug)]
@@ -86,6 +88,10 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Convert(args) => convert::convert(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(args),
-        Command::Schema => output::print(&crate::workload::Workload::json_schema()),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Schema(args) => output::print(&match args.of {
+            SchemaOf::Workload => crate::workload::Workload::json_schema(),
+            SchemaOf::Run => crate::record::RunRecord::json_schema(),
+        }),
     }
 }

@@ -32,8 +32,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
         return verify_run(args);
     }
     let Some(path) = &args.proof else {
-        let why =
-            "a history alone has no proof beside it; name one with --proof (as `check --proof` wrote it) \
+        let why = "a history alone has no proof beside it; name one with --proof (as `check --proof` wrote it) \
              or an order with --witness (as `check --stream --witness` did)";
         return Err(Failure::bad_input(format!("{}: {why}", check::source(&args.what))));
     };

@@ -71,7 +71,9 @@ mod tests {
             gave_up: None,
         };
         let said = check.sentence().unwrap();
-        for part in ["stopped early", "index 412 (3.20 s), 0.012 s after", "at most 7 lines", "did not happen"] {
+        for part in
+            ["stopped early", "index 412 (3.20 s), 0.012 s after", "at most 7 lines", "did not happen"]
+        {
             assert!(said.contains(part), "{part}: {said}");
         }
         let on = OnlineCheck { stopped: false, ..check };

@@ -63,6 +63,7 @@ fn body(run: &LoadedRun) -> Markup {
         (rest(record.rest))
         (files::draw(&run.files))
         (executed(record))
+        (coverage(record))
         (skipped(record))
         (logs(run))
         (circumstances(record))
@@ -218,6 +219,30 @@ fn executed(record: &RunRecord) -> Markup {
                 } } }
             } }
             (more(record.faults.len()))
+        }
+    }
+}
+
+fn coverage(record: &RunRecord) -> Markup {
+    let covered = &record.coverage;
+    html! {
+        @if !(covered.rows.is_empty() && covered.never.is_empty()) {
+            h2 { "Coverage" }
+            div.wide { table {
+                thead { tr {
+                    th scope="col" { "Fault" } th scope="col" { "Phase" } th scope="col" { "Where" }
+                    th.number scope="col" { "Begun" } th.number scope="col" { "Took hold" } th.number scope="col" { "How long" }
+                    th.number scope="col" { "Operations overlapped" }
+                } }
+                tbody { @for row in covered.rows.iter().take(ROWS) { tr {
+                    td { (row.fault) } td { (row.phase.name()) } td { (row.role.name()) }
+                    td.number { (row.begun) } td.number { (row.held) } td.number { (seconds(row.nanos)) }
+                    td.number { (row.operations) }
+                } } }
+            } }
+            @if !covered.never.is_empty() {
+                p.quiet { "Asked for, and never took hold: " (covered.never.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ")) "." }
+            }
         }
     }
 }

@@ -6,13 +6,19 @@
 //! Must not start, ask or judge anything.
 
 mod files;
+pub mod github;
+#[cfg(test)]
+mod golden_tests;
 pub mod html;
+pub mod index;
 pub mod junit;
+pub mod markdown;
 #[cfg(test)]
 mod sample;
 pub mod terminal;
 mod text;
 mod timeline;
+pub mod trace;
 
 use std::io;
 

@@ -155,7 +155,8 @@ impl<O: FnMut() -> Result<Option<u32>, String>> Passing<O> {
 
     fn told(&self, number: u32, told: &Told, observed: &Observed) -> Result<(), Flaw> {
         let same = |account: AccountId, held: i64, seen: i64| {
-            let why = || format!("operation {number}: account number {} holds {held}, {seen} was seen", account.0);
+            let why =
+                || format!("operation {number}: account number {} holds {held}, {seen} was seen", account.0);
             if held == seen { Ok(()) } else { Err(Flaw::Wrong(why())) }
         };
         match (told, observed) {

@@ -35,7 +35,9 @@ pub(super) fn verify(args: &VerifyArgs, path: &Path) -> Result<Exit, Failure> {
     }
     let text = args.model.as_deref().unwrap_or(MODEL);
     let Model::Bank(rules) = demanded(text)? else {
-        return Err(Failure::bad_input(format!("--model: an order of `{text}`; accepted with --witness: bank")));
+        return Err(Failure::bad_input(format!(
+            "--model: an order of `{text}`; accepted with --witness: bank"
+        )));
     };
     let refused = |why: String| Failure::bad_input(format!("{}: {why}", path.display()));
     let file = File::open(path).map_err(|why| refused(format!("the order cannot be read: {why}")))?;
@@ -74,7 +76,8 @@ pub(super) fn verify(args: &VerifyArgs, path: &Path) -> Result<Exit, Failure> {
         Err(End::Flaw(Flaw::Wrong(why))) => Finding::Refuted(why),
         Err(End::Flaw(Flaw::Unreadable(why))) => return Err(refused(why)),
         Err(End::Late) => Finding::Undecided(
-            "evidence about an operation came when it was forgotten; `check --proof` reads a history whole".into(),
+            "evidence about an operation came when it was forgotten; `check --proof` reads a history whole"
+                .into(),
         ),
         Err(End::Undecided(why)) => Finding::Undecided(why),
     };
