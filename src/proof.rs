@@ -9,9 +9,12 @@
 //! final files follow after the last operation, in the order of replicas.
 
 mod codec;
+mod order;
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+
+pub use order::{HEAD, OrderReader, OrderWriter};
 
 /// The version of the format that this build writes, and the only one it reads.
 pub const VERSION: u32 = 1;

@@ -9,6 +9,7 @@ pub mod coverage;
 pub mod facts;
 pub mod moments;
 pub mod recovery;
+mod watched;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -354,6 +355,7 @@ impl RunRecord {
         judged.moments = moments::of(&judged, recorded);
         self.judgement = Some(judged);
         facts::take(self, &recorded.history);
+        watched::note(self);
     }
 
     /// The JSON Schema of `run.json`, pretty-printed.

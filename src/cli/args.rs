@@ -165,13 +165,18 @@ pub(super) struct VerifyArgs {
     /// The proof [default: RUN_DIR/proof.json; of a history it must be named].
     #[arg(long, value_name = "FILE")]
     pub proof: Option<PathBuf>,
-    /// Model that the proof must be about [default: the run's; of a history the proof's].
+    /// Instead of a proof: the order that `check --stream --witness` wrote of a history of the
+    /// bank; it is replayed in one pass that holds only operations that overlap.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["proof", "replicas"])]
+    pub witness: Option<PathBuf>,
+    /// Model that the proof must be about [default: the run's; of a history the proof's; with
+    /// --witness bank:initial=100,guard=strict].
     #[arg(long, value_name = "NAME[:key=value,...]")]
     pub model: Option<String>,
     /// Data files of the replicas at the end.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub replicas: Vec<PathBuf>,
-    /// Time for the plain search that confirms a core.
+    /// Time for the plain search that confirms a core, and for a pass with --witness.
     #[arg(long, value_name = "SPAN", default_value = "60s")]
     pub budget: Span,
     /// Memory for the same, such as 2GiB or 512MiB.
