@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::sweep::seeds::{Seeds, Shard};
 use crate::verdict::{CheckName, Verdict};
 use crate::workload::Span;
 
@@ -23,6 +24,12 @@ pub(super) enum Command {
     /// Run a workload against real processes and judge it.
     #[command(after_help = EXITS)]
     Run(RunArgs),
+    /// Run a workload under many seeds, each a process of its own; goes on where it was ended.
+    #[command(after_help = EXITS)]
+    Sweep(SweepArgs),
+    /// Join what the shards of a sweep found.
+    #[command(after_help = EXITS)]
+    Merge(MergeArgs),
     /// Print what a run would do; starts nothing, same bytes every time.
     Plan(PlanArgs),
     /// Judge a recorded history or run directory again.
@@ -81,6 +88,57 @@ pub(super) struct RunArgs {
     pub outlets: Outlets,
     #[command(flatten)]
     pub words: Words,
+}
+
+/// `rsm-check sweep`.
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// Workload file.
+    pub workload: PathBuf,
+    /// Seeds, the first and the last included, such as 1..1000.
+    #[arg(long, value_name = "A..B")]
+    pub seeds: Seeds,
+    /// Runs side by side.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = jobs)]
+    pub jobs: usize,
+    /// Run this part alone, such as 3/16.
+    #[arg(long, value_name = "I/N", conflicts_with = "shards")]
+    pub shard: Option<Shard>,
+    /// Run one of N parts: the one that SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX names.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub shards: Option<u64>,
+    /// The sweep's directory; one that holds the same sweep is gone on with
+    /// [default: ./reports/sweep-NAME, of a shard ./reports/sweep-NAME-I-of-N].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Seeds that failed before, a line each: run first, and failing ones are added.
+    #[arg(long, value_name = "FILE")]
+    pub regressions: Option<PathBuf>,
+    /// Start no more runs after the first violation.
+    #[arg(long)]
+    pub stop: bool,
+    /// Command of the replicas, as of `run`.
+    #[arg(long, value_name = "CMD")]
+    pub srv: Option<String>,
+    /// Command of the coordinator, as of `run`.
+    #[arg(long, value_name = "CMD")]
+    pub coord: Option<String>,
+    /// Nothing on stderr but errors.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    let refuse = || format!("`{text}` is no number of runs; accepted: 1 to 256");
+    text.parse().ok().filter(|jobs| (1..=256).contains(jobs)).ok_or_else(refuse)
+}
+
+/// `rsm-check merge`.
+#[derive(Debug, Args)]
+pub(super) struct MergeArgs {
+    /// Directories of sweeps of one workload.
+    #[arg(value_name = "DIR", required = true)]
+    pub dirs: Vec<PathBuf>,
 }
 
 /// Where else a run is told.

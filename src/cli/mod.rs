@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod child_run;
 mod descriptors;
 mod convert;
 mod doctor;
@@ -21,6 +22,7 @@ mod selftest;
 mod serve;
 mod signals;
 mod stream;
+mod sweep;
 mod verify;
 
 use clap::Parser;
@@ -83,6 +85,8 @@ fn usage(error: &clap::Error) -> Exit {
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Sweep(args) => sweep::sweep(&args),
+        Command::Merge(args) => sweep::merge(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Check(args) => check::check(&args),
         Command::Verify(args) => verify::verify(&args),
