@@ -5,6 +5,7 @@
 //! size of the core, and what the separate verifier says of it; the figures of one
 //! machine stand in docs/benchmarks-checker.md. `cargo bench --bench cores [-- FILTER]`.
 
+#[allow(dead_code)]
 #[path = "../tests/linearizability/big.rs"]
 mod big;
 #[path = "models/history.rs"]

@@ -8,6 +8,7 @@ use rsm_check::history::untyped::read_untyped;
 use rsm_check::history::{AccountId, Call, Completion, History, Observed, Operation};
 use rsm_check::op;
 use rsm_check::proof::{Claim, Orders};
+use rsm_check::verifier::passing::{Flaw, Passing};
 use rsm_check::verifier::{Finding, Subject};
 
 use super::bank::small::Rng;
@@ -96,7 +97,7 @@ fn passes(case: &bank_small::Case, order: &[u32]) -> Result<String, Flaw> {
     }
     lines.sort_unstable();
     let mut named = order.iter().copied();
-    let rules = bank_rules(case);
+    let rules = super::rules(case);
     let mut passing = Passing::new(rules, || Ok(named.next()))?;
     for (_, number, ends) in lines {
         let operation = &operations[number];
