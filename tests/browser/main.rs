@@ -176,8 +176,8 @@ fn many(history: &str) -> String {
     let client = |line: &&str| !line.contains(r#""process":"cluster""#);
     let lines: Vec<&str> = history.lines().collect();
     let (first, last) = (
-        lines.iter().position(|line| client(&line)).unwrap(),
-        lines.iter().rposition(|line| client(&line)).unwrap(),
+        lines.iter().position(|line| client(line)).unwrap(),
+        lines.iter().rposition(|line| client(line)).unwrap(),
     );
     let mut text = lines[..first].join("\n") + "\n";
     let before: serde_json::Value = serde_json::from_str(lines[first - 1]).unwrap();
