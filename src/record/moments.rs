@@ -205,12 +205,10 @@ mod tests {
 
     #[test]
     fn an_end_that_nobody_asked_for_is_the_moment_itself() {
-        let build = Build::new().fault(S, Some(2 * S), FaultKind::Kill, &[Node::Srv(1)]).exit(
-            2 * S + 7_000_000,
-            Node::Coord,
-            false,
-            "exit status 1",
-        );
+        let build = Build::new()
+            .phase(S, Phase::Faulty)
+            .fault(S, Some(2 * S), FaultKind::Kill, &[Node::Srv(1)])
+            .exit(2 * S + 7_000_000, Node::Coord, false, "exit status 1");
         let moments = moments(&build.recorded(PLAIN, &[]));
         let moment = moments.iter().find(|moment| moment.check == CheckName::UnrequestedExit).unwrap();
         assert_eq!((moment.time, &moment.nodes[..1]), (2 * S + 7_000_000, &[Node::Coord][..]));

@@ -173,7 +173,7 @@ fn an_undecided_run_is_drawn_and_says_why_it_is_undecided() {
 
 /// A quiet run's beginning and end with a hundred thousand operations between them.
 fn many(history: &str) -> String {
-    let client = |line: &&str| !line.contains(r#""process":"cluster""#);
+    let client = |line: &str| !line.contains(r#""process":"cluster""#);
     let lines: Vec<&str> = history.lines().collect();
     let (first, last) = (
         lines.iter().position(|line| client(line)).unwrap(),
