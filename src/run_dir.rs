@@ -14,6 +14,7 @@ use crate::record::RunRecord;
 
 mod load;
 pub mod shelf;
+pub mod wire;
 
 pub use load::{LoadError, LoadedRun, NodeLog, load, log_tail, replica_file};
 

@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod child_run;
 mod descriptors;
 mod convert;
 mod doctor;
@@ -17,9 +18,11 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod selftest;
 mod serve;
 mod signals;
 mod stream;
+mod sweep;
 mod verify;
 
 use clap::Parser;
@@ -82,12 +85,15 @@ fn usage(error: &clap::Error) -> Exit {
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Sweep(args) => sweep::sweep(&args),
+        Command::Merge(args) => sweep::merge(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Check(args) => check::check(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Convert(args) => convert::convert(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(args),
+        Command::Selftest(args) => selftest::selftest(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Schema(args) => output::print(&match args.of {
             SchemaOf::Workload => crate::workload::Workload::json_schema(),

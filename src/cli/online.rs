@@ -42,8 +42,6 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// its evidence came stays one that may have happened: with dozens of them, as when a link
 /// is reset, the search would be lost.
 const GRACE: Duration = Duration::from_millis(150);
-/// Lines behind that are worth a word.
-const NOTICEABLE: u64 = 2000;
 
 /// A check under way.
 pub(super) struct Watch {
@@ -68,13 +66,14 @@ impl Lag {
         self.sent.load(Ordering::Relaxed).saturating_sub(self.seen.load(Ordering::Relaxed))
     }
 
-    /// A clause for a line of progress; empty if there is nothing to say.
+    /// A clause for a line of progress.
     pub(super) fn words(&self) -> String {
+        if self.over.load(Ordering::Relaxed) {
+            return ", online check over".into();
+        }
         match self.behind() {
-            behind if behind >= NOTICEABLE && !self.over.load(Ordering::Relaxed) => {
-                format!(", check {behind} lines behind")
-            }
-            _ => String::new(),
+            1 => ", check 1 line behind".into(),
+            behind => format!(", check {behind} lines behind"),
         }
     }
 }

@@ -13,6 +13,7 @@ pub fn take(record: &mut RunRecord, history: &History) {
     record.phases = phases(history);
     record.faults = history.faults.iter().map(|fault| executed(history, fault)).collect();
     record.skipped_faults = skipped(history);
+    record.recovery = super::recovery::of(history);
     record.coverage = coverage::of(history, &record.workload);
     record.operations = operations(history);
     record.latency = latency(history);

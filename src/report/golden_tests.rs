@@ -64,6 +64,8 @@ fn judged(mut run: LoadedRun, checks: Vec<CheckResult>) -> LoadedRun {
         not_tested,
         notes: vec!["the guard refused 92.3 % of 13 transfers".into()],
         refused: None,
+        moments: Vec::new(),
+        order: None,
     });
     run
 }
