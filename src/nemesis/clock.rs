@@ -60,7 +60,9 @@ pub(super) async fn attend(
 
 /// The right time again. A node that is down meanwhile starts with it.
 pub(super) async fn heal(node: &NodeProcess) -> Effect {
-    let healed = change(node, Change::Heal).await;
+    let mut healed = change(node, Change::Heal).await;
+    // Counted when the fault began: these are the same processes once more.
+    healed.observed.remove("clock_processes");
     Effect { held: true, ..healed }
 }
 
