@@ -121,6 +121,18 @@ impl Patched {
         Ok(())
     }
 
+    /// Whether the process of this number, whatever program it runs by now, shows this
+    /// skew. An error that ends in [`ANOTHER_PROGRAM`] says that it runs another one.
+    pub(super) fn shows(&self, pid: Pid, skew: Skew) -> Result<(), String> {
+        let now = Self { memory: open(pid)?, data: self.data };
+        let elsewhere = |_| format!("its wrapper is gone: {ANOTHER_PROGRAM}");
+        let generation = now.generation().map_err(elsewhere)?;
+        let slot = self.data + Data::SLOTS + u64::from(generation & 1) * Data::SLOT;
+        let mut back = [0; Data::SLOT as usize];
+        read(&now.memory, slot, &mut back).map_err(elsewhere)?;
+        if back == skew.to_bytes() { Ok(()) } else { Err(elsewhere(String::new())) }
+    }
+
     /// Read each time: two entries may share one memory (vfork).
     fn generation(&self) -> Result<u8, String> {
         let mut byte = [0];
