@@ -106,10 +106,8 @@ fn every_process() -> Vec<i32> {
 
 /// The harness and what descends from it: nodes, what they started, keepers, watchdog.
 fn family_of(harness: i32) -> Vec<i32> {
-    let parents: Vec<(i32, i32)> = every_process()
-        .into_iter()
-        .filter_map(|pid| Some((pid, stat(pid)?.get(1)?.parse().ok()?)))
-        .collect();
+    let parents: Vec<(i32, i32)> =
+        every_process().into_iter().filter_map(|pid| Some((pid, stat(pid)?.get(1)?.parse().ok()?))).collect();
     let mut family = vec![harness];
     let mut at = 0;
     while let Some(&parent) = family.get(at) {
@@ -124,7 +122,12 @@ fn mounts(bench: &Bench) -> Vec<String> {
     let place = bench.dir.path().to_str().unwrap();
     let of = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
     let lines: Vec<String> = every_process().into_iter().map(of).collect();
-    lines.iter().flat_map(|text| text.lines()).filter(|line| line.contains(place)).map(str::to_owned).collect()
+    lines
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter(|line| line.contains(place))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Locks of files that these processes hold.

@@ -39,7 +39,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::unistd::Pid;
 
 use crate::sync::lock;
-use image::Patched;
+use image::{Patched, Trouble};
 
 /// The clocks of all processes of one start of a node.
 #[derive(Debug, Clone, Default)]
@@ -129,7 +129,7 @@ impl Clocks {
 
     /// A process has come to be, or runs another program: it gets the present skew
     /// before its next instruction.
-    fn admit(&self, pid: Pid, found: Result<Patched, String>) {
+    fn admit(&self, pid: Pid, found: Result<Patched, Trouble>) {
         let mut shared = lock(&self.shared);
         let skew = shared.skew;
         match found.and_then(|patched| patched.set(skew).map(|()| patched)) {
@@ -139,7 +139,9 @@ impl Clocks {
             }
             Err(why) => {
                 shared.processes.remove(&pid);
-                shared.escaped.insert(pid, why);
+                if why != Trouble::Ended && is_there(pid) {
+                    shared.escaped.insert(pid, why.to_string());
+                }
             }
         }
     }
@@ -168,15 +170,16 @@ impl Shared {
     /// Does something to every process, then reads from each what it shows. What was
     /// opened before may be the memory of the program that a process has left, or that
     /// it shares with its parent until it has (vfork): so it is read by its number.
-    fn each(&mut self, act: impl Fn(&Patched) -> Result<(), String>) -> Applied {
+    fn each(&mut self, act: impl Fn(&Patched) -> Result<(), Trouble>) -> Applied {
         let mut applied = Applied::to_nobody(self.skew);
         for (&pid, patched) in &self.processes {
             match act(patched).and_then(|()| patched.shows(pid, self.skew)) {
                 Ok(()) => applied.processes.push(pid),
+                Err(Trouble::Ended) => {}
                 Err(_) if !is_there(pid) => {}
                 // The tracer admits it anew, with this skew, before the program runs.
-                Err(why) if why.ends_with(image::ANOTHER_PROGRAM) => applied.pending.push(pid),
-                Err(why) => applied.escaped.push((pid, why)),
+                Err(Trouble::AnotherProgram) => applied.pending.push(pid),
+                Err(Trouble::Failed(why)) => applied.escaped.push((pid, why)),
             }
         }
         applied.escaped.extend(self.escaped.iter().map(|(&pid, why)| (pid, why.clone())));
