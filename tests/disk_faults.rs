@@ -177,19 +177,6 @@ fn the_durable_edition_stops_rather_than_lie_when_its_disk_fails_and_comes_back(
     shows(&bench.history(), &[r#""nodes_ended":"#]);
 }
 
-#[test]
-fn the_classic_edition_is_caught_by_a_power_failure() {
-    if lacks("disk") {
-        return;
-    }
-    let bench = Bench::new();
-    let workload = bench.workload(
-        r#"{"name":"classic_power","duration":"6s","seed":1,"cluster":{"edition":"classic"},
-            "nemesis":[{"fault":"power-failure","target":"srv-2","when":{"acknowledged":30},"for":"10ms"}]}"#,
-    );
-    bench.run(&workload, &["--expect", "violation"]).exits(0);
-}
-
 /// A run with disks that is in full swing.
 fn busy(bench: &Bench) -> Child {
     let text = r#"{"name":"long","duration":"10m","seed":1,"disk":{},"clients":{"count":2,"rate":50}}"#;

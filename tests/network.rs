@@ -428,26 +428,6 @@ fn no_reply_of_a_truncated_connection_is_believed_in_a_whole_run() {
 }
 
 #[test]
-fn the_classic_coordinator_dies_of_a_refused_connection() {
-    let bench = Bench::new();
-    let workload = bench.workload(
-        r#"{"name":"classic_refuse","duration":"5s","seed":1,"cluster":{"edition":"classic"},
-            "nemesis":[{"fault":"refuse","target":"srv-2","at":"500ms","for":"1s"}]}"#,
-    );
-    bench.run(&workload, &["--expect", "violation:unrequested-exit"]).exits(0);
-}
-
-#[test]
-fn the_classic_edition_takes_a_slice_of_a_message_for_the_message() {
-    let bench = Bench::new();
-    let workload = bench.workload(
-        r#"{"name":"classic_slice","duration":"4s","seed":1,"cluster":{"edition":"classic"},
-            "nemesis":[{"fault":"slice","target":"srv-2","at":"500ms","for":"2s","bytes":3,"gap":"5ms","direction":"to-server"}]}"#,
-    );
-    bench.run(&workload, &["--expect", "violation"]).exits(0);
-}
-
-#[test]
 fn the_durable_edition_passes_under_every_network_fault_and_each_takes_hold() {
     let bench = Bench::new();
     bench.run(&project("workloads/network.json"), &[]).exits(0);
