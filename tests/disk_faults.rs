@@ -45,16 +45,18 @@ while True:
     c.close()
 "#;
 
-/// Runs the classic coordinator over one witness; what it printed comes back.
+/// Runs the classic coordinator over one witness behind a script that waits for it; what
+/// it printed comes back.
 fn witnessed(fault: &str) -> Option<(String, String)> {
     if lacks("disk") {
         return None;
     }
     let bench = Bench::new();
     std::fs::write(bench.path("witness.py"), WITNESS).unwrap();
+    std::fs::write(bench.path("wrapper.sh"), "#!/bin/sh\npython3 witness.py \"$1\"\nexit $?\n").unwrap();
     let text = format!(
         r#"{{"name":"witness","duration":"3s","seed":1,"beyond_budget":true,
-            "cluster":{{"replicas":1,"edition":"classic","srv":{{"command":"python3 witness.py {{data}}"}}}},
+            "cluster":{{"replicas":1,"edition":"classic","srv":{{"command":"sh wrapper.sh {{data}}"}}}},
             "clients":{{"count":1,"rate":40,"mix":{{"transfer":0,"read":1}}}},
             "checks":{{"available":false,"linearizable":false,"replicas_identical":false,"unrequested_exit":"note"}},
             "nemesis":[{fault}]}}"#
