@@ -19,6 +19,7 @@ use crate::history::{ClusterWhat, FaultSpan, History, Phase};
 use crate::op::Outcome;
 use crate::recorded::{Recorded, Rest, RunState};
 use crate::verdict::{CheckName, CheckResult};
+use crate::workload::FaultRule;
 
 /// Checks what the other checks rest upon.
 pub fn check(recorded: &Recorded) -> CheckResult {
@@ -92,9 +93,10 @@ fn cut_off(history: &History) -> Option<String> {
 }
 
 fn kinds(recorded: &Recorded) -> Vec<FaultKind> {
-    let named = |kind: &FaultKind| recorded.workload.rules().iter().any(|rule| rule.fault == *kind);
-    let lacking = |kind: &FaultKind| recorded.lacking.iter().any(|lacking| lacking.family == kind.family());
-    FaultKind::ALL.into_iter().filter(|kind| named(kind) && !lacking(kind)).collect()
+    let rules = recorded.workload.rules();
+    let possible = |rule: &&FaultRule| !recorded.lacking.iter().any(|lacking| rule.needs(lacking.family));
+    let demanded: BTreeSet<FaultKind> = rules.iter().filter(possible).map(|rule| rule.fault).collect();
+    FaultKind::ALL.into_iter().filter(|kind| demanded.contains(kind)).collect()
 }
 
 /// Why the faults of a kind prove nothing.

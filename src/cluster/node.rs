@@ -442,14 +442,14 @@ impl NodeProcess {
         let Some(clocks) = &running.clocks else {
             return Err(format!("the clocks of {} cannot be changed: it is not traced", self.node()));
         };
-        let mut applied = clocks.change(change);
+        let changed = clocks.change(change);
         *lock(&self.skew) = clocks.skew();
-        applied.escaped.extend(
-            strangers(running, clocks)
-                .await
-                .into_iter()
-                .map(|pid| (pid, "it is not followed by the tracer".into())),
-        );
+        let mut applied = settled(running, clocks).await;
+        applied.ahead_ns = changed.ahead_ns;
+        applied.missed = changed.missed;
+        // The change did not reach them, and they have ended since.
+        let ended = changed.escaped.into_iter().filter(|(pid, _)| !clock::is_there(*pid));
+        applied.missed.extend(ended);
         Ok(applied)
     }
 
@@ -480,17 +480,25 @@ impl NodeProcess {
     }
 }
 
-/// Processes of a node that its tracer does not know. One that was born this moment
-/// is told to the tracer only a moment later.
-async fn strangers(running: &Running, clocks: &Clocks) -> Vec<Pid> {
-    const ROUNDS: u32 = 200;
-    for _ in 0..ROUNDS {
-        if unknown(running, clocks).is_empty() {
-            return Vec::new();
+/// What every process of a node shows once nobody is between two programs or just born:
+/// the tracer deals with those a moment later. Whoever stays so has escaped.
+async fn settled(running: &Running, clocks: &Clocks) -> Applied {
+    const ROUNDS: u32 = 2000;
+    let mut round = 0;
+    loop {
+        // In this order: whoever is known by then is looked at.
+        let strangers = unknown(running, clocks);
+        let mut applied = clocks.look();
+        if round == ROUNDS || (strangers.is_empty() && applied.pending.is_empty()) {
+            let stuck = |pid| (pid, "it executed another program and was not followed into it".into());
+            let strange = |pid| (pid, "it is not followed by the tracer".into());
+            let late: Vec<_> = applied.pending.drain(..).map(stuck).collect();
+            applied.escaped.extend(late.into_iter().chain(strangers.into_iter().map(strange)));
+            return applied;
         }
+        round += 1;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    unknown(running, clocks)
 }
 
 fn unknown(running: &Running, clocks: &Clocks) -> Vec<Pid> {

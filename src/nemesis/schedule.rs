@@ -213,7 +213,10 @@ async fn due(fault: &PlannedFault, cluster: &Cluster, signals: &mut Signals) -> 
                 let seen = cluster.messages().get(link).copied().unwrap_or_default();
                 format!("it waits for message {count} on {link}; {over} after {seen}")
             }
-            Begins::Fsync { node, count } => format!("it waits for sync {count} of {node}; {over} before"),
+            Begins::Fsync { node, count } => {
+                let seen = cluster.syncs().get(node).map_or(0, |seen| *seen.borrow());
+                format!("it waits for sync {count} of {node}; {over} after {seen}")
+            }
             Begins::AfterHeal(_) => "it waits for the heal".into(),
             Begins::Log { node, pattern } => {
                 format!("it waits for a line of {node} that holds `{pattern}`; {over} before")
