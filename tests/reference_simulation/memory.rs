@@ -133,6 +133,21 @@ impl Storage for Mount {
         alive
     }
 
+    fn overwrite(&mut self, name: Name, bytes: &[u8]) -> io::Result<()> {
+        let mut disk = self.0.borrow_mut();
+        disk.spend()?;
+        if disk.content(name).is_none() {
+            disk.files.push(File::default());
+            let file = disk.files.len() - 1;
+            disk.name(name, Some(file));
+        }
+        let current = &mut disk.file(name)?.current;
+        let kept = bytes.len().max(current.len());
+        current.resize(kept, 0);
+        current[..bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
     fn sync(&mut self, name: Name) -> io::Result<()> {
         let mut disk = self.0.borrow_mut();
         disk.spend()?;

@@ -3,6 +3,7 @@
 //! Plain data. It must not know how it is written down (`words`), stored or sent.
 
 use super::bank::Bank;
+use super::members::Life;
 use super::transfer::Transfer;
 
 /// Where an entry stands. The derived order is the order of logs by age (incarnation first, then
@@ -27,6 +28,13 @@ pub enum Command {
         time: i64,
         /// What was asked for.
         transfer: Transfer,
+    },
+    /// This life of a replica has a vote from here on, and no earlier one.
+    Member {
+        /// The replica's number, from 1.
+        replica: u64,
+        /// Its life.
+        life: Life,
     },
 }
 

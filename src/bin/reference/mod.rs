@@ -9,6 +9,7 @@ pub mod bank;
 pub mod clock;
 pub mod entry;
 pub mod log;
+pub mod members;
 pub mod message;
 pub mod transfer;
 pub mod words;
