@@ -73,7 +73,9 @@ impl<'a> Words<'a> {
         let command = match self.next_word().unwrap_or("") {
             "noop" => Command::Noop,
             "at" => self.stamped_transfer()?,
-            "member" => Command::Member { replica: self.counter("a replica")?, life: self.counter("a life")? },
+            "member" => {
+                Command::Member { replica: self.counter("a replica")?, life: self.counter("a life")? }
+            }
             other => return Err(BadWord::new("`noop`, `at` or `member`", other)),
         };
         Ok(Entry { incarnation, command })

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::reference::bug::Bug;
 use crate::replica::storage::{Name, Storage};
 
 /// A killed predecessor may need a moment to be gone.
@@ -113,7 +114,10 @@ impl Storage for Disk {
 
     /// `fdatasync` also writes the metadata that reading needs, the length above all.
     fn sync(&mut self, name: Name) -> io::Result<()> {
-        self.handle(name)?.sync_data()
+        match self.handle(name)?.sync_data() {
+            Err(_) if Bug::FsyncIgnored.is_planted() => Ok(()),
+            synced => synced,
+        }
     }
 
     fn rename(&mut self, from: Name, to: Name) -> io::Result<()> {

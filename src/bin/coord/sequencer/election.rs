@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use super::link::{Grant, Voice};
 use super::{Output, Sequencer, name};
 use crate::reference::bank::Bank;
-use super::link::{Grant, Voice};
+use crate::reference::bug::Bug;
 use crate::reference::entry::{Command, Entry, Position};
 use crate::reference::log::Log;
 use crate::reference::members::Members;
@@ -92,14 +93,18 @@ impl Sequencer {
 
     fn newest_grant(&self) -> Option<(usize, &Grant)> {
         let grants = self.links.iter().enumerate().filter_map(|(i, link)| Some((i, link.granted.as_ref()?)));
-        grants.max_by_key(|(i, grant)| (grant.last, *i))
+        match Bug::LongestLog.is_planted() {
+            false => grants.max_by_key(|(i, grant)| (grant.last, *i)),
+            true => grants.max_by_key(|(_, grant)| grant.last.index),
+        }
     }
 
     /// Whether those who promised are enough to go on from the newest of their logs, at whose end
     /// these are `members`: a majority of members, or everybody. A member's promise that was given
     /// in an earlier life counts for nothing: that life is over, and what it promised forgotten.
     fn is_elected(&self, members: &Members) -> bool {
-        let grants = self.links.iter().zip(1..).filter_map(|(link, number)| Some((number, link.granted.as_ref()?)));
+        let grants =
+            self.links.iter().zip(1..).filter_map(|(link, number)| Some((number, link.granted.as_ref()?)));
         let lives: Vec<&Grant> = grants
             .filter(|(number, grant)| !grant.is_named() || members.is(*number, grant.life))
             .map(|(_, grant)| grant)

@@ -5,6 +5,7 @@
 //! what the world sees (`publish`). It must not know sockets, clocks, or how many replicas there
 //! are; the order of entries is the coordinator's business.
 
+mod bugs;
 mod error;
 pub mod storage;
 mod wal;
@@ -12,6 +13,7 @@ mod wal;
 use std::borrow::Cow;
 
 use crate::reference::bank::Bank;
+use crate::reference::bug::Bug;
 use crate::reference::entry::{Entry, Position};
 use crate::reference::log::Log;
 use crate::reference::members::Life;
@@ -69,6 +71,8 @@ impl<S: Storage> Replica<S> {
             Err(other) => return Err(other),
             Ok(None) => begin(&mut storage, life)?,
             Ok(Some(mut found)) => {
+                bugs::forget_everything(&mut found.memory);
+                bugs::believe_data_file(&mut storage, &mut found.memory)?;
                 settle(&mut storage, &mut found)?;
                 let place = found.memory.log.last();
                 let story = format!(
@@ -89,6 +93,7 @@ impl<S: Storage> Replica<S> {
             figures: Figures::default(),
             in_step: false,
         };
+        bugs::mistake_entry_in_flight(&mut replica.memory);
         replica.publish()?;
         Ok((replica, story))
     }
@@ -101,6 +106,7 @@ impl<S: Storage> Replica<S> {
             ToReplica::Append { incarnation, previous, commit, entries } => {
                 self.append(incarnation, previous, commit, entries.into_owned())?.to_string()
             }
+            ToReplica::Read { from, to, .. } => bugs::read(&self.memory.bank, &from, &to).to_string(),
             ToReplica::Install { incarnation, last, bank } => {
                 self.install(incarnation, last, bank.into_owned()).to_string()
             }
@@ -112,10 +118,12 @@ impl<S: Storage> Replica<S> {
     /// Makes the group durable, and only then releases its answers.
     pub fn finish_group(&mut self) -> Result<Vec<Answer>, ReplicaError> {
         if !self.wal.is_clean() {
-            if self.recorded_commit < self.memory.commit {
+            if self.recorded_commit < self.memory.commit && !Bug::InPlace.is_planted() {
                 self.record_commit();
             }
-            self.sync_log()?;
+            if let Err(error) = self.sync_log() {
+                return if bugs::goes_on_after(&error) { Ok(Vec::new()) } else { Err(error) };
+            }
             self.figures.groups += 1;
         }
         let was_member = self.memory.is_member();
@@ -135,8 +143,12 @@ impl<S: Storage> Replica<S> {
             return Ok(());
         }
         let text = self.memory.bank.to_string();
+        if Bug::InPlace.is_planted() {
+            return self.publish_in_place(&text);
+        }
         replace(&mut self.storage, (Name::NextData, Name::Data), text.as_bytes())
-            .map_err(|e| ReplicaError::io(&self.storage, "replace", Name::Data, e))?;
+            .map_err(|e| ReplicaError::io(&self.storage, "replace", Name::Data, e))
+            .or_else(|error| if bugs::goes_on_after(&error) { Ok(()) } else { Err(error) })?;
         self.published = Some(self.memory.applied);
         if self.recorded_commit < self.memory.commit {
             self.record_commit();
@@ -231,6 +243,9 @@ impl<S: Storage> Replica<S> {
     /// Before the first word with a vote: a member that had to be told again that it is one would
     /// be missed where every vote is needed.
     fn remember_membership(&mut self) -> Result<(), ReplicaError> {
+        if Bug::InPlace.is_planted() && self.is_stale() {
+            return self.publish();
+        }
         if self.recorded_commit < self.memory.commit {
             self.record_commit();
             self.sync_log()?;
@@ -242,7 +257,11 @@ impl<S: Storage> Replica<S> {
     /// follows it: a late or repeated message must not shorten the log.
     fn keep(&mut self, mut after: u64, mut entries: Vec<Entry>) -> Result<(), BadLine> {
         let known = entries.iter().take_while(|entry| self.knows(&mut after, entry)).count();
-        entries.drain(..known);
+        if Bug::RetryIsNew.is_planted() && known == entries.len() {
+            after = self.memory.log.last().index;
+        } else {
+            entries.drain(..known);
+        }
         if entries.is_empty() {
             return Ok(());
         }
@@ -268,7 +287,8 @@ impl<S: Storage> Replica<S> {
     /// matching). What the base sums up is committed, hence the same for every coordinator.
     fn holds(&self, place: Position) -> bool {
         let log = &self.memory.log;
-        place.index <= log.base().index || log.position_at(place.index) == Some(place)
+        let at = log.position_at(place.index);
+        place.index <= log.base().index || at == Some(place) || (Bug::NoFencing.is_planted() && at.is_some())
     }
 
     /// Replaces what this replica lacks by a committed state. Entries that follow the same place
@@ -292,7 +312,7 @@ impl<S: Storage> Replica<S> {
     }
 
     fn is_fenced(&self, incarnation: u64) -> bool {
-        incarnation < self.memory.promised
+        incarnation < self.memory.promised && !Bug::NoFencing.is_planted()
     }
 
     fn fenced(&self) -> FromReplica<'static> {
