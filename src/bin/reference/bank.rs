@@ -41,8 +41,8 @@ impl Bank {
     pub fn apply(&mut self, command: &Command) -> Option<Balances> {
         match command {
             Command::Noop => None,
-            Command::Member { replica, life } => {
-                self.members.admit(*replica, *life);
+            Command::Members(members) => {
+                self.members.clone_from(members);
                 None
             }
             Command::Transfer { time, transfer } => {

@@ -73,10 +73,8 @@ impl<'a> Words<'a> {
         let command = match self.next_word().unwrap_or("") {
             "noop" => Command::Noop,
             "at" => self.stamped_transfer()?,
-            "member" => {
-                Command::Member { replica: self.counter("a replica")?, life: self.counter("a life")? }
-            }
-            other => return Err(BadWord::new("`noop`, `at` or `member`", other)),
+            "members" => Command::Members(self.members()?),
+            other => return Err(BadWord::new("`noop`, `at` or `members`", other)),
         };
         Ok(Entry { incarnation, command })
     }
@@ -125,8 +123,9 @@ pub fn write_entries(out: &mut impl Write, entries: &[Entry]) -> fmt::Result {
             Command::Transfer { time, transfer } => {
                 write!(out, " {} at {time} {transfer}", entry.incarnation)?;
             }
-            Command::Member { replica, life } => {
-                write!(out, " {} member {replica} {life}", entry.incarnation)?;
+            Command::Members(members) => {
+                write!(out, " {} members ", entry.incarnation)?;
+                write_members(out, members)?;
             }
         }
     }

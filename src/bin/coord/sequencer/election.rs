@@ -114,12 +114,14 @@ impl Sequencer {
     }
 
     /// Everybody promised, and too few of them are known to be members. That is how it begins, with
-    /// new replicas alone; and it may be that those who did begin, or came back, were not told. But
-    /// where more forgot than may, what they forgot is nowhere: then nobody leads.
+    /// new replicas; and it may be that those who did begin, or came back, were not told. But where
+    /// more forgot than may, what they forgot is nowhere: then nobody leads.
     fn can_begin(&self, lives: &[&Grant]) -> bool {
-        let unnamed = lives.iter().filter(|grant| !grant.is_named()).count();
-        let all_new = lives.iter().all(|grant| grant.standing == Standing::New);
-        all_new || unnamed <= self.links.len() - self.majority()
+        let count = |is: fn(&Grant) -> bool| lives.iter().filter(|grant| is(grant)).count();
+        let may_forget = self.links.len() - self.majority();
+        let none_began = count(|grant| grant.standing == Standing::Member) == 0;
+        let forgot = count(|grant| grant.standing == Standing::Forgetful);
+        count(|grant| !grant.is_named()) <= may_forget || (none_began && forgot <= may_forget)
     }
 
     fn fetch_more(&mut self, now: Duration) {

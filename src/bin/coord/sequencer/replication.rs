@@ -28,17 +28,24 @@ impl Sequencer {
     /// A replica without a vote gets one by an entry that names its life. It counts from the
     /// moment on when it is told that the entry is committed, which it cannot help to bring about.
     fn admit_newcomers(&mut self) {
+        let mut newcomers = Vec::new();
         for (link, replica) in self.links.iter().zip(1..) {
-            let Voice::None(life) = link.voice else { continue };
-            if self.members.is(replica, life) {
-                continue;
+            if let Voice::None(life) = link.voice
+                && !self.members.is(replica, life)
+            {
+                self.members.admit(replica, life);
+                newcomers.push(replica.to_string());
             }
-            self.members.admit(replica, life);
-            let entry = Entry { incarnation: self.incarnation, command: Command::Member { replica, life } };
-            let place = self.log.last().index + 1;
-            self.log.replace_after(place - 1, [entry]);
-            self.out.push(Output::Note(format!("replica {replica} is new: a member from position {place}")));
         }
+        if newcomers.is_empty() {
+            return;
+        }
+        let (incarnation, after) = (self.incarnation, self.log.last().index);
+        let entry = Entry { incarnation, command: Command::Members(self.members.clone()) };
+        self.log.replace_after(after, [entry]);
+        let (who, place) = (newcomers.join(", "), after + 1);
+        self.out
+            .push(Output::Note(format!("members from position {place} on, having been new: replica {who}")));
     }
 
     /// Sends every replica what it is due.

@@ -51,13 +51,12 @@ impl Memory {
 
     /// Who are members at the end of the log, committed or not.
     pub fn members(&self) -> Members {
-        let mut members = self.bank.members.clone();
-        for entry in self.log.after(self.applied, usize::MAX).unwrap_or(&[]) {
-            if let Command::Member { replica, life } = entry.command {
-                members.admit(replica, life);
-            }
-        }
-        members
+        let tail = self.log.after(self.applied, usize::MAX).unwrap_or(&[]);
+        let latest = tail.iter().rev().find_map(|entry| match &entry.command {
+            Command::Members(members) => Some(members),
+            Command::Noop | Command::Transfer { .. } => None,
+        });
+        latest.unwrap_or(&self.bank.members).clone()
     }
 
     /// Lets the bank see every committed entry, each once, in order.
@@ -79,7 +78,7 @@ impl Memory {
         let count = usize::try_from(self.commit.saturating_sub(self.applied)).unwrap_or(usize::MAX);
         let mut entries = self.log.after(self.applied, count).unwrap_or(&[]).to_vec();
         entries.sort_by_key(|entry| match entry.command {
-            Command::Noop | Command::Member { .. } => i64::MIN,
+            Command::Noop | Command::Members(_) => i64::MIN,
             Command::Transfer { time, .. } => time,
         });
         for entry in &entries {
