@@ -4,6 +4,8 @@
 //! of the replicated state: it changes by entries of the log alone. It must not know how a life is
 //! drawn, nor count votes.
 
+#![allow(dead_code, reason = "each program uses its part")]
+
 use std::collections::BTreeMap;
 
 /// What a replica calls itself from the moment on when its files are made: a random number.

@@ -52,7 +52,8 @@ impl World {
     /// step. Everything else may go wrong at the same time.
     fn damage(&mut self, replica: usize) {
         let damaged = self.nodes.iter().filter(|node| node.damaged).count();
-        if self.nodes[replica].damaged || damaged >= (self.nodes.len() - 1) / 2 {
+        let node = &self.nodes[replica];
+        if node.process.is_none() || node.damaged || damaged >= (self.nodes.len() - 1) / 2 {
             return;
         }
         self.end(replica, false);

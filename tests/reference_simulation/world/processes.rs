@@ -144,6 +144,10 @@ impl World {
     }
 
     pub(super) fn watch_file(&mut self, replica: usize) {
+        // What fate did to the file, nobody shows for its own.
+        if self.nodes[replica].damaged && self.nodes[replica].process.is_none() {
+            return;
+        }
         let file = self.file(replica);
         self.witness.files.extend(file);
     }
