@@ -2,8 +2,9 @@
 //!
 //! The very code of `srv` and `coord` (their pure cores) runs over a network that delays, cuts,
 //! swallows and delivers late, on disks that forget what was not synced, with any or all processes
-//! dying at any instant, and with a minority losing or finding spoilt what it had synced. A seed is the whole story: `SEED=17 cargo test --test reference_simulation`
-//! runs that one alone, `SEEDS=1000000` runs that many.
+//! dying at any instant, and with a minority losing or finding spoilt what it had synced. A seed is
+//! the whole story: `SEED=17 cargo test --test reference_simulation` runs that one alone,
+//! `SEEDS=1000000` runs that many.
 //!
 //! It can fail. Planted for a while and caught, at the seed in brackets (of worlds in which nothing
 //! that was synced was lost yet): log not synced (5),
