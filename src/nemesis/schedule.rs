@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::budget::{Budget, Moment};
+use super::budget::{Budget, CAUGHT_UP, Moment};
 use super::{Effect, Journal, apply, attend, heal, held_by_one, network, unfit};
 use crate::cluster::Cluster;
 use crate::cluster::node::NodeProcess;
@@ -136,6 +136,7 @@ impl Nemesis {
         } else {
             together(attending).await
         };
+        self.hear_of_recovery(&fault, &nodes);
         let healed = each(&nodes, |node| {
             let fault = share();
             async move { heal(&fault, &node).await }
@@ -149,6 +150,22 @@ impl Nemesis {
         self.journal.end(&fault, &names, &effect);
         self.budget.end(&fault, &names, effect.error.is_none(), now(&signals));
         self.release(&fault, &names);
+    }
+
+    /// A node that will notice its damage is down, so what it says next it says after the damage.
+    fn hear_of_recovery(&self, fault: &PlannedFault, nodes: &[Arc<NodeProcess>]) {
+        let noticed = fault.fault.damages_synced() && !fault.fault.goes_unnoticed();
+        let Some(pattern) = Regex::new(CAUGHT_UP).ok().filter(|_| noticed) else {
+            return;
+        };
+        for node in nodes {
+            let (told, budget, name) = (node.heard().next(pattern.clone()), self.budget.clone(), node.node());
+            tokio::spawn(async move {
+                if told.await.is_ok() {
+                    budget.caught_up(name);
+                }
+            });
+        }
     }
 
     /// Reserves the nodes at which the fault can begin; the others are skipped. Half

@@ -1,20 +1,20 @@
-//! Room for what damages synced data, in a mix that was not written by hand.
+//! Room for damage that goes unnoticed, in a mix that was not written by hand.
 //!
-//! The nemesis lets such a fault begin only where replicas agree, and nothing else
-//! before its replica has caught up. In a dense mix that would hardly ever be; so
+//! The nemesis lets old files appear only where replicas agree, and nothing else
+//! begin before their replica has caught up. In a dense mix that would hardly ever be; so
 //! what would stand in its way is taken out of the plan beforehand.
 
 use super::schedule::{Begins, PlannedFault};
 use crate::fault::{Family, Node};
 use crate::workload::QUIET;
 
-/// Takes out what begins or lasts too close to a fault that damages synced data; of
+/// Takes out what begins or lasts too close to damage that goes unnoticed; of
 /// two such faults the later one. `planned` is in order of time.
 pub(super) fn clear(planned: &mut Vec<PlannedFault>) {
     let mut rooms: Vec<(u64, u64)> = Vec::new();
     planned.retain(|fault| {
         let room = room(fault);
-        let damaging = fault.fault.damages_synced();
+        let damaging = fault.fault.goes_unnoticed();
         let free = !damaging || rooms.iter().all(|other| !meet(*other, room));
         if damaging && free {
             rooms.push(room);
@@ -23,7 +23,7 @@ pub(super) fn clear(planned: &mut Vec<PlannedFault>) {
     });
     planned.retain(|fault| {
         let span = span(fault);
-        fault.fault.damages_synced() || harmless(fault) || rooms.iter().all(|room| !meet(*room, span))
+        fault.fault.goes_unnoticed() || harmless(fault) || rooms.iter().all(|room| !meet(*room, span))
     });
 }
 
@@ -61,17 +61,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_hinders_a_replica_comes_near_a_wipe() {
-        let mut wipes = 0;
+    fn nothing_that_hinders_a_replica_comes_near_old_files() {
+        let mut copies = 0;
         for seed in 0..20 {
             let faults = drawn("hostile", "120s", seed);
-            for wipe in faults.iter().filter(|fault| fault.fault.damages_synced()) {
-                wipes += 1;
-                let near = faults.iter().filter(|other| !harmless(other) && meet(room(wipe), span(other)));
+            for copy in faults.iter().filter(|fault| fault.fault.goes_unnoticed()) {
+                copies += 1;
+                let near = faults.iter().filter(|other| !harmless(other) && meet(room(copy), span(other)));
                 assert_eq!(near.count(), 1, "itself alone");
             }
         }
-        assert!(wipes > 20, "{wipes}");
+        assert!(copies > 10, "{copies}");
     }
 
     #[test]

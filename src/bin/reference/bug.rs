@@ -189,7 +189,8 @@ impl Bug {
             ),
             Self::FsyncIgnored => about("the error of a sync is ignored", &[Disk], &[ORDER, REPLICAS, EXIT]),
             Self::HalfRecord => about(
-                "a record that was half written when the disk was full stays in the log, before later ones",
+                "a record that was half written when the disk was full stays in the log; the next start \
+                 takes it and all later ones for torn",
                 &[Disk],
                 &[EXIT, ORDER],
             ),

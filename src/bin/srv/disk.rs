@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,7 @@ impl Disk {
             Name::Log => suffixed(&self.data, ".log"),
             Name::NextLog => suffixed(&self.data, ".log.tmp"),
             Name::DamagedLog => suffixed(&self.data, ".log.damaged"),
+            Name::Note => suffixed(&self.data, ".log.synced"),
             Name::Data => self.data.clone(),
             Name::NextData => suffixed(&self.data, ".tmp"),
         }
@@ -100,6 +102,14 @@ impl Storage for Disk {
 
     fn append(&mut self, name: Name, bytes: &[u8]) -> io::Result<()> {
         self.handle(name)?.write_all(bytes)
+    }
+
+    fn overwrite(&mut self, name: Name, bytes: &[u8]) -> io::Result<()> {
+        if !self.handles.contains_key(&name) {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(self.place(name))?;
+            self.handles.insert(name, file);
+        }
+        self.handle(name)?.write_all_at(bytes, 0)
     }
 
     /// `fdatasync` also writes the metadata that reading needs, the length above all.
