@@ -209,6 +209,9 @@ async fn due(fault: &PlannedFault, cluster: &Cluster, signals: &mut Signals) -> 
                 let seen = *signals.acknowledged.borrow();
                 format!("it waits for acknowledged operation {count}; {over} after {seen}")
             }
+            Begins::Since { acknowledged, .. } => {
+                format!("it waits for {acknowledged} acknowledged operations more; {over} before")
+            }
             Begins::Message { link, count } => {
                 let seen = cluster.messages().get(link).copied().unwrap_or_default();
                 format!("it waits for message {count} on {link}; {over} after {seen}")
@@ -233,6 +236,11 @@ async fn trigger(
     match begins {
         Begins::At(nanos) => tokio::time::sleep_until(start + Duration::from_nanos(*nanos)).await,
         Begins::Acknowledged(count) => reaches(acknowledged, *count).await,
+        Begins::Since { at_ns, acknowledged: more } => {
+            tokio::time::sleep_until(start + Duration::from_nanos(*at_ns)).await;
+            let known = *acknowledged.borrow();
+            reaches(acknowledged, known.saturating_add(*more)).await;
+        }
         Begins::AfterHeal(_) => std::future::pending().await,
         Begins::Message { link, count } => known(link.server())?.proxy().reached(*count).await,
         Begins::Fsync { node, count } => {

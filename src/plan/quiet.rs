@@ -32,8 +32,10 @@ fn harmless(fault: &PlannedFault) -> bool {
     fault.fault.family() == Family::Network && fault.nodes == [Node::Coord]
 }
 
-fn span(fault: &PlannedFault) -> (u64, u64) {
-    let begin = if let Begins::At(time) = fault.begins { time } else { 0 };
+/// From when it may begin, and until when it then lasts.
+pub(super) fn span(fault: &PlannedFault) -> (u64, u64) {
+    let begin =
+        if let Begins::At(time) | Begins::Since { at_ns: time, .. } = fault.begins { time } else { 0 };
     (begin, begin.saturating_add(fault.lasts_ns))
 }
 

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Barrier, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Output, Reply, Sequencer};
@@ -70,9 +70,15 @@ impl Sequencer {
             match others.first() {
                 Some(second) if look_independent(first, second) => {
                     let shared = Mutex::new(std::mem::take(&mut self.bank.accounts));
+                    // A thread takes longer to start than an entry to be applied.
+                    let ready = Barrier::new(2);
+                    let apply = |entry| {
+                        ready.wait();
+                        apply_in_steps(&shared, entry)
+                    };
                     let done = std::thread::scope(|scope| {
-                        let other = scope.spawn(|| apply_in_steps(&shared, second));
-                        (apply_in_steps(&shared, first), other.join().ok().flatten())
+                        let other = scope.spawn(|| apply(second));
+                        (apply(first), other.join().ok().flatten())
                     });
                     self.bank.accounts = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
                     self.tell(done.0);
