@@ -49,16 +49,18 @@ enum Scene {
     EarlyStart,
 }
 
-/// What is dealt out; [`Scene::EarlyStart`] comes last in a run, so that what it has done
-/// to the coordinator is not undone by the next scene.
+/// What is dealt out, the first one first. [`Scene::EarlyStart`] comes last in a run, so that
+/// what it has done to the coordinator is not undone by the next scene. [`Scene::Silence`]
+/// comes before the others: what it shows is an answer that no order explains, which is
+/// found while few operations of unknown outcome could explain it after all.
 const DECK: [Scene; 7] = [
+    Scene::Silence,
     Scene::Blackout(Prelude::Work),
     Scene::Blackout(Prelude::Clock),
     Scene::Blackout(Prelude::FailingSyncs),
     Scene::Blackout(Prelude::FullDisks),
     Scene::Relay,
     Scene::Relay,
-    Scene::Silence,
 ];
 
 /// A run must be so many times as long as its last scene for it to be played.
@@ -66,7 +68,7 @@ const SHARE: u64 = 3;
 /// A disk that failed a node waits so long for the node's last words.
 const REPAIR: u64 = 1_200 * MS;
 /// Between two decks, for single faults and for what damages synced data.
-const INTERVAL: u64 = 12_000 * MS;
+const INTERVAL: u64 = 20_000 * MS;
 
 const MS: u64 = 1_000_000;
 
@@ -114,7 +116,7 @@ impl Scenes {
         let slack = until.saturating_sub(deck).min(INTERVAL * pace);
         let mut time = (300 + rng.below(300)) * MS + rng.below(slack + 1);
         'run: loop {
-            for scene in shuffled(&DECK, rng) {
+            for scene in dealt(rng) {
                 if time + scene.lasts() > until {
                     break 'run;
                 }
@@ -169,9 +171,9 @@ impl Room {
     }
 }
 
-fn shuffled(deck: &[Scene], rng: &mut Rng) -> Vec<Scene> {
-    let mut left = deck.to_vec();
-    let mut drawn = Vec::with_capacity(left.len());
+fn dealt(rng: &mut Rng) -> Vec<Scene> {
+    let [first, rest @ ..] = DECK;
+    let (mut left, mut drawn) = (rest.to_vec(), vec![first]);
     while !left.is_empty() {
         drawn.push(left.remove(rng.below(left.len() as u64) as usize));
     }
@@ -350,6 +352,7 @@ mod tests {
 
     #[test]
     fn single_faults_keep_out_of_the_way_and_damage_keeps_farther() {
+        let mut damage = 0;
         for seed in 0..20 {
             let workload = workload(120, HOSTILE);
             let scenes = drawn(120, HOSTILE, seed);
@@ -357,14 +360,15 @@ mod tests {
             let (of_scenes, single): (Vec<_>, Vec<_>) =
                 planned.iter().partition(|fault| fault.rule == workload.rules().len());
             assert!(of_scenes.len() >= scenes.faults.len());
-            assert!(single.iter().any(|fault| fault.fault.damages_synced()), "there is room for it");
             for fault in single {
+                damage += usize::from(fault.fault.damages_synced());
                 let (begin, end) = crate::plan::quiet::span(fault);
                 let far = if fault.fault.damages_synced() { QUIET.as_nanos() as u64 } else { 0 };
                 let meets = |room: &&Room| begin.saturating_sub(far) <= room.end && room.begin <= end + far;
-                assert!(scenes.rooms.iter().find(meets).is_none(), "{fault:?}");
+                assert!(!scenes.rooms.iter().any(|room| meets(&room)), "{fault:?}");
             }
         }
+        assert!(damage >= 20, "there is room for it: {damage}");
     }
 
     #[test]

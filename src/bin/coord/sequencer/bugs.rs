@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Barrier, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Output, Reply, Sequencer};
@@ -70,10 +71,13 @@ impl Sequencer {
             match others.first() {
                 Some(second) if look_independent(first, second) => {
                     let shared = Mutex::new(std::mem::take(&mut self.bank.accounts));
-                    // A thread takes longer to start than an entry to be applied.
-                    let ready = Barrier::new(2);
+                    // A thread takes longer to start, or to wake up, than an entry to be applied.
+                    let ready = AtomicUsize::new(0);
                     let apply = |entry| {
-                        ready.wait();
+                        ready.fetch_add(1, Ordering::AcqRel);
+                        while ready.load(Ordering::Acquire) < 2 {
+                            std::thread::yield_now();
+                        }
                         apply_in_steps(&shared, entry)
                     };
                     let done = std::thread::scope(|scope| {
