@@ -116,7 +116,7 @@ impl Scenes {
         let slack = until.saturating_sub(deck).min(INTERVAL * pace);
         let mut time = (300 + rng.below(300)) * MS + rng.below(slack + 1);
         'run: loop {
-            for scene in dealt(rng) {
+            for scene in dealt(until.saturating_sub(time) >= deck, rng) {
                 if time + scene.lasts() > until {
                     break 'run;
                 }
@@ -171,9 +171,10 @@ impl Room {
     }
 }
 
-fn dealt(rng: &mut Rng) -> Vec<Scene> {
-    let [first, rest @ ..] = DECK;
-    let (mut left, mut drawn) = (rest.to_vec(), vec![first]);
+/// In a run too short for all of them any may come first, or it would always be the same.
+fn dealt(whole: bool, rng: &mut Rng) -> Vec<Scene> {
+    let mut left = DECK.to_vec();
+    let mut drawn: Vec<Scene> = left.drain(..usize::from(whole)).collect();
     while !left.is_empty() {
         drawn.push(left.remove(rng.below(left.len() as u64) as usize));
     }
