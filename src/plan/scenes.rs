@@ -67,6 +67,10 @@ const DECK: [Scene; 6] = [
 const SHARE: u64 = 3;
 /// A disk that failed a node waits so long for the node's last words.
 const REPAIR: u64 = 1_200 * MS;
+/// Between two scenes, from the least to the greatest, where they are densest.
+const GAPS: (u64, u64) = (700 * MS, 1_100 * MS);
+/// No scene comes before clients have found the system, at the latest so soon.
+const START: u64 = 600 * MS;
 /// Between two decks, for single faults and for what damages synced data.
 const INTERVAL: u64 = 20_000 * MS;
 
@@ -111,17 +115,17 @@ impl Scenes {
     fn deal(&mut self, stage: &Stage, pace: u64, horizon: u64, rng: &mut Rng) {
         let last = Scene::EarlyRelay;
         let until = if last.lasts() * SHARE <= horizon { horizon - last.lasts() } else { horizon };
-        let deck: u64 = DECK.iter().map(|scene| scene.lasts() + 900 * MS * pace).sum();
+        let deck: u64 = DECK.iter().map(|scene| scene.lasts() + GAPS.1 * pace).sum();
         // Somewhere, if it fits; else at once.
-        let slack = until.saturating_sub(deck).min(INTERVAL * pace);
-        let mut time = (300 + rng.below(300)) * MS + rng.below(slack + 1);
+        let slack = until.saturating_sub(deck + START).min(INTERVAL * pace);
+        let mut time = START / 2 + rng.below(START / 2) + rng.below(slack + 1);
         'run: loop {
             for scene in dealt(until.saturating_sub(time) >= deck, rng) {
                 if time + scene.lasts() > until {
                     break 'run;
                 }
                 self.play(scene, time, stage, rng);
-                time += scene.lasts() + (700 + rng.below(400)) * MS * pace;
+                time += scene.lasts() + (GAPS.0 + rng.below(GAPS.1 - GAPS.0)) * pace;
             }
             time += INTERVAL * pace;
         }
@@ -341,6 +345,8 @@ mod tests {
         for seed in 0..100 {
             let Scenes { faults, rooms } = drawn(22, HOSTILE, seed);
             assert_eq!(rooms.len(), DECK.len() + 1, "seed {seed}");
+            let first = faults[0].network().map(|plan| plan.act);
+            assert_eq!(first, Some(LinkFault::Hold), "a silence");
             assert!(rooms.windows(2).all(|pair| pair[0].end < pair[1].begin), "{rooms:?}");
             let count = |kind| faults.iter().filter(|fault| fault.fault == kind).count();
             assert_eq!(count(FaultKind::PowerFailure), 4);
