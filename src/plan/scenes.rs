@@ -279,7 +279,8 @@ impl Stage {
                 at + 400 * MS + REPAIR + rng.below(200) * MS
             }
             Prelude::FullDisks => {
-                let act = DiskAct::Full { bytes: 1 + rng.below(4_000) };
+                // Less than a record takes: one is likely to be cut short at once.
+                let act = DiskAct::Full { bytes: 1 + rng.below(60) };
                 faults.push(self.disk(FaultKind::DiskFull, act, (at, 400 * MS)));
                 leaves = if rng.below(2) == 0 { Leaves::Some } else { Leaves::Nothing };
                 at + 400 * MS + REPAIR + rng.below(200) * MS
@@ -298,7 +299,7 @@ impl Stage {
         let (second, _) = others.split_at(minority);
         let cut = (250 + rng.below(100)) * MS;
         let dies = at + cut;
-        let words = 1 + rng.below(3);
+        let words = 1 + rng.below(2);
         // The coordinator is dead by then, and what is acknowledged is its successor's.
         let after = || Begins::Since { at_ns: dies + 40 * MS, acknowledged: words };
         vec![

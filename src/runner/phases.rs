@@ -152,13 +152,15 @@ impl Stage {
         if let Cut::Early(how) = self.faulty(order).await {
             return Err(how);
         }
+        let mut served = true;
         if order.plan.workload.demands_availability() {
             tokio::select! {
-                () = self.probe(&order.plan.workload) => {}
+                answered = self.probe(&order.plan.workload) => served = answered,
                 () = turns_true(&mut interrupted) => return Err(How::Interrupted),
             }
         }
-        if let Some(late) = order.plan.faults.iter().find(|fault| is_late(fault)) {
+        // Nothing would be acknowledged without the late one, either.
+        if let Some(late) = order.plan.faults.iter().find(|fault| is_late(fault) && served) {
             tokio::select! {
                 () = self.come_late(order, late) => {}
                 () = turns_true(&mut interrupted) => return Err(How::Interrupted),
@@ -297,12 +299,11 @@ impl Stage {
     }
 
     /// Asks for both balances of two accounts until it is answered: after the heal
-    /// nothing stands in the way of service.
-    async fn probe(&self, workload: &Workload) {
+    /// nothing stands in the way of service. Whether it was.
+    async fn probe(&self, workload: &Workload) -> bool {
         let names = workload.clients.accounts.names();
-        if let [from, to, ..] = names.as_slice() {
-            self.ask(&Transfer::request(from, to, 0)).await;
-        }
+        let [from, to, ..] = names.as_slice() else { return false };
+        self.ask(&Transfer::request(from, to, 0)).await.is_some()
     }
 
     /// Asks for a transfer until it is acknowledged; the balances after it, or none if it
