@@ -226,6 +226,9 @@ async fn due(fault: &PlannedFault, cluster: &Cluster, signals: &mut Signals) -> 
                 let seen = *signals.acknowledged.borrow();
                 format!("it waits for acknowledged operation {count}; {over} after {seen}")
             }
+            Begins::Since { acknowledged, .. } => {
+                format!("it waits for {acknowledged} acknowledged operations more; {over} before")
+            }
             Begins::Message { link, count } => {
                 let seen = cluster.messages().get(link).copied().unwrap_or_default();
                 format!("it waits for message {count} on {link}; {over} after {seen}")
@@ -253,6 +256,9 @@ async fn trigger(
     match begins {
         Begins::At(nanos) => tokio::time::sleep_until(start + Duration::from_nanos(*nanos)).await,
         Begins::Acknowledged(count) => reaches(acknowledged, *count).await,
+        Begins::Since { at_ns, acknowledged: more } => {
+            more_since(start + Duration::from_nanos(*at_ns), acknowledged, *more).await;
+        }
         Begins::AfterHeal(_) => std::future::pending().await,
         Begins::Message { link, count } => known(link.server())?.proxy().reached(*count).await,
         Begins::Fsync { node, count } => {
@@ -266,6 +272,13 @@ async fn trigger(
         }
     }
     Ok(())
+}
+
+/// What was acknowledged before `moment` does not count.
+async fn more_since(moment: Instant, acknowledged: watch::Receiver<u64>, more: u64) {
+    tokio::time::sleep_until(moment).await;
+    let known = *acknowledged.borrow();
+    reaches(acknowledged, known.saturating_add(more)).await;
 }
 
 async fn reaches(mut counter: watch::Receiver<u64>, count: u64) {
@@ -304,4 +317,27 @@ async fn stopped(acts: &mut JoinSet<Effect>) -> Effect {
         }
     }
     effect
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_is_acknowledged_after_the_moment_counts() {
+        let (tell, acknowledged) = watch::channel(10);
+        let begun = Instant::now();
+        let millis = Duration::from_millis;
+        let operations = async {
+            for at in [100, 200, 400, 500, 600] {
+                tokio::time::sleep_until(begun + millis(at)).await;
+                tell.send_modify(|count| *count += 1);
+            }
+        };
+        let waiting = async {
+            more_since(begun + millis(300), acknowledged, 2).await;
+            begun.elapsed()
+        };
+        assert_eq!(tokio::join!(waiting, operations).0, millis(500));
+    }
 }

@@ -152,13 +152,15 @@ impl Stage {
         if let Cut::Early(how) = self.faulty(order).await {
             return Err(how);
         }
+        let mut served = true;
         if order.plan.workload.demands_availability() {
             tokio::select! {
-                () = self.probe(&order.plan.workload) => {}
+                answered = self.probe(&order.plan.workload) => served = answered,
                 () = turns_true(&mut interrupted) => return Err(How::Interrupted),
             }
         }
-        if let Some(late) = order.plan.faults.iter().find(|fault| is_late(fault)) {
+        // Nothing would be acknowledged without the late one, either.
+        if let Some(late) = order.plan.faults.iter().find(|fault| is_late(fault) && served) {
             tokio::select! {
                 () = self.come_late(order, late) => {}
                 () = turns_true(&mut interrupted) => return Err(How::Interrupted),
@@ -297,20 +299,45 @@ impl Stage {
     }
 
     /// Asks for both balances of two accounts until it is answered: after the heal
-    /// nothing stands in the way of service.
-    async fn probe(&self, workload: &Workload) {
+    /// nothing stands in the way of service. Whether it was.
+    async fn probe(&self, workload: &Workload) -> bool {
         let names = workload.clients.accounts.names();
-        let [from, to, ..] = names.as_slice() else { return };
+        let [from, to, ..] = names.as_slice() else { return false };
+        self.ask(&Transfer::request(from, to, 0)).await.is_some()
+    }
+
+    /// Asks for a transfer until it is acknowledged; the balances after it, or none if it
+    /// was asked in vain.
+    async fn ask(&self, transfer: &Transfer) -> Option<[i64; 2]> {
         let ceiling = Instant::now() + PROBE_CEILING;
         while self.cluster.node(Node::Coord).is_some_and(|coord| coord.life() == Life::Up) {
             let recorder = &self.diary.recorder;
-            let invocation = recorder.invoke(self.numbers.next(), Transfer::request(from, to, 0));
+            let invocation = recorder.invoke(self.numbers.next(), transfer.clone());
             let exchange = self.bank.transfer(invocation.source, &invocation.transfer).await;
+            let balances = exchange.result.as_ref().ok().copied();
             let outcome = recorder.complete(invocation, exchange.local, exchange.result);
-            if outcome == Outcome::Ok || Instant::now() >= ceiling {
-                return;
+            if outcome == Outcome::Ok {
+                return balances;
+            }
+            if Instant::now() >= ceiling {
+                return None;
             }
             tokio::time::sleep(PROBE_PAUSE).await;
+        }
+        None
+    }
+
+    /// The last thing that is asked of a run moves money, as far as there is some: should it
+    /// not come to every file by itself, files show it.
+    async fn move_money(&self, workload: &Workload) {
+        let names = workload.clients.accounts.names();
+        for pair in names.windows(2) {
+            let Some(balances) = self.ask(&Transfer::request(&pair[0], &pair[1], 0)).await else { return };
+            let [giver, taker] = if balances[0] > 1 { [0, 1] } else { [1, 0] };
+            if balances[giver] > 1 {
+                self.ask(&Transfer::request(&pair[giver], &pair[taker], 1)).await;
+                return;
+            }
         }
     }
 
@@ -318,7 +345,7 @@ impl Stage {
     async fn come_late(&self, order: &Order, late: &PlannedFault) {
         let plan = &order.plan;
         let nemesis = Nemesis::new(self.cluster.clone(), self.diary.clone(), plan.seed, true);
-        nemesis.around(late, self.probe(&plan.workload)).await;
+        nemesis.around(late, self.move_money(&plan.workload)).await;
     }
 
     /// Flushes the records and shows the run to its watcher, several times a second.
