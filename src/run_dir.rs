@@ -123,6 +123,15 @@ impl RunDir {
         ))
     }
 
+    /// Makes the directories of a node, private like all of it: `--out` may name an
+    /// empty directory that others may enter.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn make_node(&self, node: Node) -> io::Result<()> {
+        make_private(&self.node_data(node), true)
+    }
+
     /// Writes `run.json` anew, whole or not at all.
     ///
     /// # Errors

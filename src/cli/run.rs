@@ -159,7 +159,7 @@ fn begin(
 ) -> Result<RunRecord, Failure> {
     let nodes = nodes_of(&plan.workload);
     for &node in &nodes {
-        fs::create_dir_all(dir.node_data(node)).map_err(|why| cannot_write(dir, &why))?;
+        dir.make_node(node).map_err(|why| cannot_write(dir, &why))?;
     }
     let mut record = RunRecord::begin(Beginning {
         workload: plan.workload.clone(),

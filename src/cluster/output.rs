@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,6 +28,8 @@ pub const LOG_LIMIT: u64 = 16 << 20;
 const LAST_LINES: usize = 12;
 /// A line longer than this is cut for the port's pattern and for findings.
 const LONGEST_LINE: usize = 4096;
+/// Characters of a line that a finding quotes.
+const LONGEST_QUOTE: usize = 300;
 
 /// Both ends of a pseudo-terminal: one is read here, one becomes a node's output.
 pub struct Terminal {
@@ -98,7 +101,7 @@ impl Listener {
         log: &Path,
         last: LastLines,
     ) -> io::Result<(Self, watch::Receiver<Option<u16>>)> {
-        let log = File::options().create(true).append(true).open(log)?;
+        let log = File::options().create(true).append(true).mode(0o600).open(log)?;
         let logged = log.metadata()?.len();
         let (port, receiver) = watch::channel(None);
         let heard = Heard::default();
@@ -158,13 +161,34 @@ impl Listener {
             }
         }
         self.heard.line(&line);
-        self.last.push(line);
+        self.last.push(legible(line));
+    }
+}
+
+/// A line as a finding may quote it: what is no text is only counted.
+fn legible(line: String) -> String {
+    let strange = |letter: &char| *letter == char::REPLACEMENT_CHARACTER || letter.is_control();
+    let letters = line.chars().count();
+    if line.chars().filter(strange).count() * 10 > letters {
+        return format!("({} that are no text)", if letters == 1 { "1 byte".into() } else { format!("{letters} bytes") });
+    }
+    match line.char_indices().nth(LONGEST_QUOTE) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_text_is_not_quoted_and_what_is_long_is_cut() {
+        let bytes: Vec<u8> = (128..255).collect();
+        assert_eq!(legible(String::from_utf8_lossy(&bytes).into()), "(127 bytes that are no text)");
+        assert_eq!(legible("panicked at \u{e9}t\u{e9}".into()), "panicked at été");
+        assert_eq!(legible("x".repeat(5000)).len(), LONGEST_QUOTE + 3);
+    }
 
     fn listener(dir: &Path) -> (Listener, watch::Receiver<Option<u16>>, LastLines) {
         let last = LastLines::default();

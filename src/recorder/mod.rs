@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddrV4;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -94,7 +95,7 @@ impl Recorder {
     /// # Errors
     /// The file cannot be created, or the thread that writes it.
     pub fn create(path: &Path, clock: RunClock) -> io::Result<Self> {
-        Self::new(File::create_new(path)?, clock)
+        Self::new(File::options().write(true).create_new(true).mode(0o600).open(path)?, clock)
     }
 
     /// Starts a history in an open file.
