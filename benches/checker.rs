@@ -3,7 +3,8 @@
 //! Prints a table of absolute figures, and ratios to plain brute force (`beside`).
 //! Times are processor times, the median of three where a check is quick: others
 //! may use the machine. Run with `cargo bench --bench checker [-- FILTER]`; the
-//! figures of one machine stand in docs/benchmarks-checker.md.
+//! figures of one machine stand in docs/benchmarks-checker.md. `RSM_CHECK_KEEP=DIR` leaves
+//! the histories there, final files as last reads, for `benches/porcupine`.
 
 #[path = "checker_baseline/beside.rs"]
 mod beside;
@@ -135,6 +136,7 @@ fn judge(name: &str, shape: &Shape, wrong: bool) {
     if wrong {
         spoil(&mut big.history);
     }
+    keep(name, &big);
     let budget = Budget { time: Duration::from_secs(20), memory: 2 << 30 };
     let held = memory();
     reset_peak();
@@ -182,27 +184,64 @@ fn parse() {
     );
 }
 
+/// Leaves the history where `RSM_CHECK_KEEP` says, if it says so.
+fn keep(name: &str, big: &big::Big) {
+    use std::fmt::Write;
+    let Some(folder) = std::env::var_os("RSM_CHECK_KEEP") else { return };
+    let mut text = lines(&big.history);
+    // Behind all that the clients did, by a process of its own.
+    let (mut index, process, time) = (4 * big.history.operations.len(), u32::MAX, i64::MAX);
+    for file in &big.finals {
+        let seen: Vec<String> =
+            file.file.balances.iter().map(|(name, held)| format!(r#""{name}":{held}"#)).collect();
+        for (kind, value) in [("invoke", "null".to_owned()), ("ok", format!("{{{}}}", seen.join(",")))] {
+            let _ = writeln!(
+                text,
+                r#"{{"index":{index},"time":{time},"process":{process},"type":"{kind}","f":"read","value":{value}}}"#
+            );
+            index += 1;
+        }
+    }
+    let file = name.replace([' ', ',', '%', '/'], "_") + ".jsonl";
+    let path = std::path::Path::new(&folder).join(file);
+    std::fs::write(path, text).expect("RSM_CHECK_KEEP names a folder that can be written");
+}
+
 /// The history as its file would hold it.
 fn lines(history: &rsm_check::history::History) -> String {
     use rsm_check::history::{Call, Observed};
-    use std::fmt::Write;
     let mut lines: Vec<(u64, String)> = Vec::new();
     for operation in &history.operations {
-        let Call::Transfer { from, to, amount } = operation.call else { continue };
-        let (from, to) = (history.account(from), history.account(to));
-        let head = |index: u64, time: u64, kind: &str| {
-            format!(
-                r#"{{"index":{index},"time":{time},"process":{},"type":"{kind}","f":"transfer","value":{{"from":"{from}","to":"{to}","amount":{amount}"#,
-                operation.process
-            )
+        let line = |index: u64, time: u64, kind: &str, f: &str, value: String| {
+            let process = operation.process;
+            let line = format!(
+                r#"{{"index":{index},"time":{time},"process":{process},"type":"{kind}","f":"{f}","value":{value}}}"#
+            );
+            (index, line)
         };
-        lines.push((operation.invoke, head(operation.invoke, operation.invoked, "invoke") + "}}"));
-        if let Some(completion) = &operation.completion {
-            let mut line = head(completion.index, completion.time, "ok");
-            if let Observed::Pair([from, to]) = completion.observed {
-                let _ = write!(line, r#","balances":[{from},{to}]"#);
+        let (f, asked) = match operation.call {
+            Call::Transfer { from, to, amount } => {
+                let (from, to) = (history.account(from), history.account(to));
+                ("transfer", format!(r#"{{"from":"{from}","to":"{to}","amount":{amount}}}"#))
             }
-            lines.push((completion.index, line + "}}"));
+            Call::Read => ("read", "null".to_owned()),
+        };
+        lines.push(line(operation.invoke, operation.invoked, "invoke", f, asked.clone()));
+        if let Some(completion) = &operation.completion {
+            let told = match &completion.observed {
+                Observed::Pair([from, to]) => {
+                    format!(r#"{},"balances":[{from},{to}]}}"#, asked.trim_end_matches('}'))
+                }
+                Observed::Balances(seen) => {
+                    let seen: Vec<String> = seen
+                        .iter()
+                        .map(|&(account, held)| format!(r#""{}":{held}"#, history.account(account)))
+                        .collect();
+                    format!("{{{}}}", seen.join(","))
+                }
+                Observed::Nothing => asked,
+            };
+            lines.push(line(completion.index, completion.time, "ok", f, told));
         }
     }
     lines.sort();

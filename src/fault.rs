@@ -344,7 +344,7 @@ impl FaultKind {
     /// Whether the fault damages what a replica had synced. No replicated system
     /// survives that on a majority: the nemesis keeps a budget of it.
     pub fn damages_synced(self) -> bool {
-        matches!(self, Self::Wipe)
+        matches!(self, Self::Wipe | Self::BitFlip | Self::TruncateFile | Self::OldCopy)
     }
 
     /// Whether the fault stops the node itself from working, rather than a link.

@@ -98,3 +98,10 @@ fn local_address(stream: &TcpStream) -> io::Result<SocketAddrV4> {
 pub fn reset_on_close<'a>(socket: impl Into<SockRef<'a>>) {
     let _ = socket.into().set_linger(Some(std::time::Duration::ZERO));
 }
+
+/// Takes [`reset_on_close`] back.
+///
+/// Failure is ignored: the socket is then already dead.
+pub fn fin_on_close<'a>(socket: impl Into<SockRef<'a>>) {
+    let _ = socket.into().set_linger(None);
+}

@@ -9,9 +9,12 @@
 //! final files follow after the last operation, in the order of replicas.
 
 mod codec;
+mod order;
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+
+pub use order::{HEAD, OrderReader, OrderWriter};
 
 /// The version of the format that this build writes, and the only one it reads.
 pub const VERSION: u32 = 1;
@@ -58,6 +61,28 @@ pub enum Claim {
 /// Orders of operation numbers, first to last; written as one text each (`codec`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orders(pub Vec<Vec<u32>>);
+
+/// An order of operation numbers as one text (`codec`), for whoever keeps it beside
+/// other things. How much may be unpacked is said when it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct PackedOrder(String);
+
+impl PackedOrder {
+    /// Packs an order.
+    pub fn pack(order: &[u32]) -> Self {
+        Self(codec::encode(order))
+    }
+
+    /// Unpacks it.
+    ///
+    /// # Errors
+    /// It is packed in no known way, or holds more than `most` numbers.
+    pub fn unpack(&self, most: usize) -> Result<Vec<u32>, String> {
+        let order = codec::decode_all(std::slice::from_ref(&self.0), most)?.pop().unwrap_or_default();
+        if order.len() > most { Err(format!("more than {most} operations")) } else { Ok(order) }
+    }
+}
 
 impl Serialize for Orders {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,19 +5,26 @@
 //! a history holds. Must not know where it is stored ([`crate::run_dir`]) nor how
 //! it is drawn, and judges nothing.
 
+pub mod coverage;
 pub mod facts;
+pub mod moments;
+pub mod recovery;
+mod watched;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::checker::Judgement;
 use crate::checker::refused_share::RefusedShare;
+use crate::checker::{self, Judgement};
 use crate::fault::{FaultKind, Node};
 use crate::history::Phase;
+use crate::proof::PackedOrder;
 use crate::recorded::{Lacking, Recorded, Rest, RunState};
 use crate::verdict::{CheckResult, Verdict};
 use crate::workload::Workload;
+use moments::Moment;
+use recovery::Recovery;
 
 /// The version of the format. It grows when a reader of an older one would be misled.
 pub const FORMAT: u32 = 1;
@@ -74,6 +81,12 @@ pub struct RunRecord {
     /// The faults that were due and left out.
     #[serde(default)]
     pub skipped_faults: Vec<SkippedRecord>,
+    /// How service came back after each fault, in the order of `faults`.
+    #[serde(default)]
+    pub recovery: Vec<Recovery>,
+    /// Which faults met which role in which phase.
+    #[serde(default)]
+    pub coverage: coverage::Coverage,
     /// Operations of clients by outcome.
     #[serde(default)]
     pub operations: Operations,
@@ -104,6 +117,44 @@ pub struct Judged {
     /// How many transfers the guard refused; absent if it cannot be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedShare>,
+    /// Where in the run each violation is, and what went on there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moments: Vec<Moment>,
+    /// An order that explains the operations, as far as one does; absent if none was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<FoundOrder>,
+}
+
+/// An order that was found for the operations of the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FoundOrder {
+    /// Whether it explains everything; otherwise nothing goes further.
+    pub whole: bool,
+    /// Operations by number (position among invocations, from 0), in this order: the
+    /// difference between each number and the successor of the one before it (0 at
+    /// first), zigzag-coded, in LEB128, deflated, in base64.
+    pub operations: PackedOrder,
+    /// Number of the operation at which every attempt fails; absent if it is a final
+    /// file, or nothing fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fails_at: Option<u32>,
+}
+
+impl From<&checker::Order> for FoundOrder {
+    fn from(order: &checker::Order) -> Self {
+        let pack = |order: &[usize]| {
+            let numbers: Vec<u32> = order.iter().filter_map(|&at| u32::try_from(at).ok()).collect();
+            PackedOrder::pack(&numbers)
+        };
+        match order {
+            checker::Order::Whole(order) => Self { whole: true, operations: pack(order), fails_at: None },
+            checker::Order::Part(stuck) => Self {
+                whole: false,
+                operations: pack(&stuck.prefix),
+                fails_at: stuck.at.and_then(|at| u32::try_from(at).ok()),
+            },
+        }
+    }
 }
 
 impl From<&Judgement> for Judged {
@@ -117,6 +168,8 @@ impl From<&Judgement> for Judged {
             not_tested: judgement.not_tested.clone(),
             notes: judgement.notes.clone(),
             refused: judgement.refused,
+            moments: Vec::new(),
+            order: judgement.order.as_ref().map(FoundOrder::from),
         }
     }
 }
@@ -286,6 +339,8 @@ impl RunRecord {
             phases: Vec::new(),
             faults: Vec::new(),
             skipped_faults: Vec::new(),
+            recovery: Vec::new(),
+            coverage: coverage::Coverage::default(),
             operations: Operations::default(),
             latency: None,
         }
@@ -296,8 +351,11 @@ impl RunRecord {
         self.state = recorded.state;
         self.reason = judgement.reason.clone();
         self.rest = recorded.rest;
-        self.judgement = Some(judgement.into());
+        let mut judged = Judged::from(judgement);
+        judged.moments = moments::of(&judged, recorded);
+        self.judgement = Some(judged);
         facts::take(self, &recorded.history);
+        watched::note(self);
     }
 
     /// The JSON Schema of `run.json`, pretty-printed.

@@ -13,6 +13,8 @@ use crate::fault::Node;
 use crate::record::RunRecord;
 
 mod load;
+pub mod shelf;
+pub mod wire;
 
 pub use load::{LoadError, LoadedRun, NodeLog, load, log_tail, replica_file};
 

@@ -166,6 +166,41 @@ pub struct CheckResult {
     /// More lines for the report, most important first; may be empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<String>,
+    /// The proof as a small graph, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
+}
+
+/// A proof that is a small graph: what must precede what, or how its cases part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Picture {
+    /// What its arrows mean.
+    pub shape: Shape,
+    /// Its nodes, each with a few lines.
+    pub boxes: Vec<Vec<String>>,
+    /// Its edges.
+    pub arrows: Vec<Arrow>,
+}
+
+/// What the arrows of a picture mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// Each box must precede the next, and the last one the first.
+    Cycle,
+    /// A tree of cases, each of which ends in a contradiction.
+    Cases,
+}
+
+/// An arrow of a picture, between boxes by position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Arrow {
+    /// Where it begins.
+    pub from: usize,
+    /// Where it ends.
+    pub to: usize,
+    /// Why, in words; may be empty.
+    pub why: String,
 }
 
 impl CheckResult {
@@ -196,7 +231,7 @@ impl CheckResult {
     }
 
     fn new(name: CheckName, verdict: Option<Verdict>, message: impl Into<String>) -> Self {
-        Self { name, verdict, message: message.into(), details: Vec::new() }
+        Self { name, verdict, message: message.into(), details: Vec::new(), picture: None }
     }
 }
 

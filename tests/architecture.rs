@@ -47,8 +47,8 @@ const WALLS: &[(&str, &[&str])] = &[
     // Knows neither the search nor its models: a verifier that shared them would share their mistakes.
     ("verifier", &["op", "proof", "history"]),
     ("checker", &["op", "fault", "verdict", "proof", "history", "workload", "recorded", "verifier"]),
-    ("record", &["op", "fault", "verdict", "history", "workload", "recorded", "checker"]),
-    ("run_dir", &["fault", "history", "regular_file", "workload", "recorded", "record"]),
+    ("record", &["op", "fault", "verdict", "proof", "history", "workload", "recorded", "checker"]),
+    ("run_dir", &["fault", "verdict", "history", "regular_file", "workload", "recorded", "record"]),
     ("report", &["op", "fault", "verdict", "history", "recorded", "checker", "record", "run_dir"]),
     (
         "cli",

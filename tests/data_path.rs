@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rsm_check::client::bank::Bank;
-use rsm_check::client::driver::{Budget, Client, Numbers, Pace};
+use rsm_check::client::driver::{Budget, Client, Numbers, Pace, Split};
 use rsm_check::clock::RunClock;
 use rsm_check::cluster::proxy::{Proxy, ProxyThread, Tap};
 use rsm_check::fault::Link;
@@ -95,7 +95,8 @@ impl Stage {
             let mut running = tokio::task::JoinSet::new();
             for process in 0..clients {
                 let (numbers, budget) = (Arc::clone(&numbers), Arc::clone(&budget));
-                let client = Client { process, bank, pace, seed: process, numbers, budget };
+                let split = Split { share: 0.0, seed: process };
+                let client = Client { process, bank, pace, split, seed: process, numbers, budget };
                 let (recorder, stop) = (self.recorder.clone(), stop.clone());
                 let amount = self.amount;
                 let transfers = std::iter::repeat_with(move || Transfer::request("a", "b", amount()));
@@ -318,7 +319,7 @@ fn refusals_during_a_run_are_definite_or_proven_harmless_and_service_returns() {
 fn a_paced_client_keeps_its_rate_and_stops_when_told() {
     let stage = Stage::open(answer);
     let (stop, stopped) = watch::channel(false);
-    let pace = Pace { interval: Duration::from_millis(5), offset: Duration::from_millis(1) };
+    let pace = Pace { interval: Duration::from_millis(5), offset: Duration::from_millis(1), burst: None };
     let began = Instant::now();
     std::thread::scope(|scope| {
         let clients = scope.spawn(|| stage.run_until(stopped, 2, u64::MAX, stage.bank(), Some(pace)));

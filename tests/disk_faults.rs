@@ -50,7 +50,7 @@ fn witnessed(fault: &str) -> Option<(String, String)> {
     let bench = Bench::new();
     std::fs::write(bench.path("witness.py"), WITNESS).unwrap();
     let text = format!(
-        r#"{{"name":"witness","duration":"3s","seed":1,
+        r#"{{"name":"witness","duration":"3s","seed":1,"beyond_budget":true,
             "cluster":{{"replicas":1,"edition":"classic","srv":{{"command":"python3 witness.py {{data}}"}}}},
             "clients":{{"count":1,"rate":40,"mix":{{"transfer":0,"read":1}}}},
             "checks":{{"available":false,"linearizable":false,"replicas_identical":false,"unrequested_exit":"note"}},

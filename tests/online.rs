@@ -31,9 +31,15 @@ fn the_first_violation_ends_the_faulty_phase_and_the_run_goes_on_in_order() {
     let bench = Bench::new();
     let said = run(&bench, 200, 0, r#"{"name":"liar","operations":50000,"clients":{"count":4}}"#).exits(1);
     assert!(said.out.starts_with("violation: linearizable"), "{}", said.out);
-    let said = said.tells(&["the faulty phase ends early: no order explains"]);
+    let said = said.tells(&[
+        "the faulty phase ends early: no order explains",
+        "lines behind",
+        "note: stopped early: the online check found that no order explains",
+    ]);
     let record = record(&bench);
     let online = &record["online"];
+    let note = record["judgement"]["notes"][0].as_str().unwrap();
+    assert!(note.contains(&format!("ended at index {}", online["violation"]["index"])), "{note}");
     assert_eq!((&online["stopped"], &online["gave_up"]), (&Value::Bool(true), &Value::Null), "{online}");
     let invoked = record["operations"]["ok"].as_u64().unwrap();
     assert!((200..10_000).contains(&invoked), "{invoked} operations: {}", said.err);

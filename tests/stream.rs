@@ -56,6 +56,34 @@ fn a_right_history_passes_in_one_pass_and_its_order_is_written() {
 }
 
 #[test]
+fn the_order_of_a_stream_is_verified_in_one_pass_and_a_wrong_one_refuted() {
+    let bench = Bench::new();
+    let history = history(&bench, 60_000, None);
+    check(&bench, &history, &["--witness", "order"]).exits(0);
+    let verify = |order: &str, more: &[&str]| {
+        bench.output(&[&["verify", &history, "--witness", order], more].concat())
+    };
+    let said = verify("order", &["--memory", "16MiB"]).exits(0).tells(&["bank:initial=100,guard=strict"]);
+    assert_eq!(said.out, "confirmed: an order of 60,000 operations explains everything\n");
+    assert!(verify("order", &["--model", "bank:initial=99"]).exits(1).out.contains("was seen"));
+    let bytes = std::fs::read(bench.path("order")).unwrap();
+    let changed = |name: &str, bytes: &[u8]| std::fs::write(bench.path(name), bytes).unwrap();
+    // The last byte is an operation of its own: most follow the one before them.
+    changed("short", &bytes[..bytes.len() - 1]);
+    assert!(verify("short", &[]).exits(1).out.contains("refuted: operation 59999"));
+    changed("long", &[&bytes[..], &[0]].concat());
+    assert!(verify("long", &[]).exits(1).out.contains("refuted: operation 60000 does not exist"));
+    changed("cut", &[&bytes[..], &[0x80]].concat());
+    verify("cut", &[]).exits(2).tells(&["ends within a number"]);
+    changed("foreign", b"{}");
+    verify("foreign", &[]).exits(2).tells(&["no order"]);
+    verify("none", &[]).exits(2).tells(&["cannot be read"]);
+    verify("order", &["--model", "kv"]).exits(2).tells(&["accepted with --witness: bank"]);
+    bench.output(&["verify", &history, "--proof", "order"]).exits(2).tells(&["give it with --witness"]);
+    bench.output(&["verify", ".", "--witness", "order"]).exits(2).tells(&["history.jsonl"]);
+}
+
+#[test]
 fn a_wrong_result_is_found_in_one_pass_as_it_is_in_the_whole() {
     let bench = Bench::new();
     let history = history(&bench, 60_000, Some(50_000));

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use rsm_check::client::bank::Bank;
-use rsm_check::client::driver::{Budget, Client, Numbers};
+use rsm_check::client::driver::{Budget, Client, Numbers, Split};
 use rsm_check::clock::RunClock;
 use rsm_check::cluster::proxy::{Proxy, ProxyThread, Tap};
 use rsm_check::fault::Link;
@@ -246,7 +246,8 @@ async fn drive(options: &Options, bank: Bank, measured: &Arc<Measured>, time: Du
     let mut clients = tokio::task::JoinSet::new();
     for process in 0..options.clients {
         let (numbers, budget) = (Arc::clone(&numbers), Arc::clone(&budget));
-        let client = Client { process, bank, pace: None, seed: process, numbers, budget };
+        let split = Split { share: 0.0, seed: process };
+        let client = Client { process, bank, pace: None, split, seed: process, numbers, budget };
         let transfers = std::iter::repeat_with(|| Transfer::request("alice", "bob", 5));
         let (measured, stopped) = (Arc::clone(measured), stopped.clone());
         clients.spawn(async move { client.run(transfers, &measured, stopped).await });

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use super::bank::BankModel;
-use super::judgement::{Explained, Linearized, Linearizer};
+use super::judgement::{Explained, Linearized, Linearizer, Stuck};
 use super::linearizability::{Budget, Final, Outcome, check, in_words};
 use super::{core, count, cycle, diagnosis, final_files, list};
 use crate::fault::Node;
@@ -61,15 +61,19 @@ impl Linearizer for BankEngine {
             found = core::find(&recorded.history, &model, &finals, violation, &budget);
             // A proof in words says more than the place where the search ended: the cycle
             // first, then the reasons, then the core.
-            let cycle = cycle::explain(&recorded.history, &model, &finals);
+            let cycle = cycle::find(&recorded.history, &model, &finals);
             let reasons = violation.reasons.len().min(result.details.len());
             result.details.splice(reasons..reasons, of_core(found.as_ref(), cycle.is_none()));
-            result.details.splice(0..0, cycle.unwrap_or_default());
+            let (sentences, drawn) = cycle.map(|cycle| (cycle.sentences, cycle.picture)).unzip();
+            let cases = || core::picture::draw(&found.as_ref()?.proof);
+            result.picture = drawn.or_else(cases);
+            result.details.splice(0..0, sentences.unwrap_or_default());
             let judged_files = !finals.is_empty();
             result.details.extend(diagnosis::explain(&recorded.history, &model, judged_files, &self.budget));
         }
         let claim = claim(&result, &outcome, found);
-        Linearized { result, order: order(recorded, outcome), claim }
+        let stuck = stuck(recorded, &outcome);
+        Linearized { result, order: order(recorded, outcome), stuck, claim }
     }
 
     fn explains(&self, recorded: &Recorded, file: &ReplicaFile) -> Explained {
@@ -128,6 +132,17 @@ fn order(recorded: &Recorded, outcome: Outcome) -> Option<Vec<usize>> {
     let Outcome::Linearizable { witness } = outcome else { return None };
     let operations = recorded.history.operations.len();
     Some(witness.into_iter().map(|number| number as usize).filter(|&number| number < operations).collect())
+}
+
+/// How far a violation can be explained.
+fn stuck(recorded: &Recorded, outcome: &Outcome) -> Option<Stuck> {
+    let Outcome::Violation(violation) = outcome else { return None };
+    let operations = recorded.history.operations.len();
+    let known = |&number: &u32| Some(number as usize).filter(|&number| number < operations);
+    Some(Stuck {
+        prefix: violation.prefix.iter().filter_map(known).collect(),
+        at: known(&violation.operation),
+    })
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::{kosaraju_scc, tarjan_scc};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -23,10 +23,25 @@ use super::bank::BankModel;
 use super::linearizability::Final;
 use crate::history::{AccountId, Call, History, Observed, Operation};
 use crate::op::Outcome;
+use crate::verdict::{Arrow, Picture, Shape};
 
 /// The steps of a cycle, a sentence each, the last one naming the contradiction;
 /// `None` where no cycle is forced.
 pub fn explain(history: &History, model: &BankModel, finals: &[Final]) -> Option<Vec<String>> {
+    find(history, model, finals).map(|cycle| cycle.sentences)
+}
+
+/// A cycle, told and drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cycle {
+    /// Its steps, a sentence each, the last one naming the contradiction.
+    pub sentences: Vec<String>,
+    /// The same as a graph.
+    pub picture: Picture,
+}
+
+/// As [`explain`], with a picture.
+pub fn find(history: &History, model: &BankModel, finals: &[Final]) -> Option<Cycle> {
     let steps = steps(history, model, finals);
     let unclear = unclear(history, model);
     let mut graph = Order::of(&steps);
@@ -35,8 +50,8 @@ pub fn explain(history: &History, model: &BankModel, finals: &[Final]) -> Option
             graph.force(account, &uses, model.initial);
         }
     }
-    let cycle = graph.shortest_cycle()?;
-    Some(graph.in_words(&cycle, history, &steps))
+    let cycle = graph.named(&graph.shortest_cycle()?);
+    Some(Cycle { sentences: in_words(&cycle, history, &steps), picture: picture(&cycle, history, &steps) })
 }
 
 /// One operation, as far as it is certain.
@@ -254,7 +269,12 @@ impl Order {
     fn shortest_cycle(&self) -> Option<Vec<(NodeIndex, Because)>> {
         /// Enough for a short proof, cheap enough for a long history.
         const STARTS: usize = 64;
-        let knots = tarjan_scc(&self.graph);
+        /// Nodes, for which the smallest usual stack suffices.
+        const RECURSIVE: usize = 4000;
+        // Tarjan's is recursive here, a frame for each node of a path: a history of a
+        // hundred thousand operations, one after the other, would overflow the stack.
+        let deep = self.graph.node_count() > RECURSIVE;
+        let knots = if deep { kosaraju_scc(&self.graph) } else { tarjan_scc(&self.graph) };
         let knot = knots.into_iter().filter(|knot| knot.len() > 1).min_by_key(Vec::len)?;
         let members: FxHashSet<NodeIndex> = knot.iter().copied().collect();
         let starts = knot.iter().filter(|&&node| self.graph[node].is_some()).take(STARTS);
@@ -295,22 +315,49 @@ impl Order {
         None
     }
 
-    fn in_words(&self, cycle: &[(NodeIndex, Because)], history: &History, steps: &[Step]) -> Vec<String> {
-        // Moments of time are left out: what leads from step to step over them is
-        // "returned before".
-        let named: Vec<(usize, Because)> =
-            cycle.iter().filter_map(|&(node, because)| Some((self.graph[node]?, because))).collect();
-        let next = named.iter().cycle().skip(1);
-        let pairs = named.iter().zip(next);
-        let mut lines: Vec<String> = pairs
-            .map(|(&(first, because), &(second, _))| {
-                sentence(history, &steps[first], &steps[second], because)
-            })
-            .collect();
-        if let Some(last) = lines.last_mut() {
-            last.push_str(": a contradiction");
+    /// The steps of a cycle. Moments of time are left out: what leads from step to step
+    /// over them is "returned before".
+    fn named(&self, cycle: &[(NodeIndex, Because)]) -> Vec<(usize, Because)> {
+        cycle.iter().filter_map(|&(node, because)| Some((self.graph[node]?, because))).collect()
+    }
+}
+
+fn in_words(cycle: &[(usize, Because)], history: &History, steps: &[Step]) -> Vec<String> {
+    let next = cycle.iter().cycle().skip(1);
+    let pairs = cycle.iter().zip(next);
+    let mut lines: Vec<String> = pairs
+        .map(|(&(first, because), &(second, _))| sentence(history, &steps[first], &steps[second], because))
+        .collect();
+    if let Some(last) = lines.last_mut() {
+        last.push_str(": a contradiction");
+    }
+    lines
+}
+
+fn picture(cycle: &[(usize, Because)], history: &History, steps: &[Step]) -> Picture {
+    let length = cycle.len();
+    let arrow = |(at, &(_, because)): (usize, &(usize, Because))| Arrow {
+        from: at,
+        to: (at + 1) % length,
+        why: label(history, because),
+    };
+    Picture {
+        shape: Shape::Cycle,
+        boxes: cycle.iter().map(|&(step, _)| vec![steps[step].name.clone()]).collect(),
+        arrows: cycle.iter().enumerate().map(arrow).collect(),
+    }
+}
+
+/// A few words beside an arrow.
+fn label(history: &History, because: Because) -> String {
+    match because {
+        Because::Time => "returned before the next was invoked".into(),
+        Because::Left(account, value) => {
+            format!("left {} = {value}, which the next found", history.account(account))
         }
-        lines
+        Because::Took(account, value) => {
+            format!("found {0} = {value}, from which the next took {0}", history.account(account))
+        }
     }
 }
 
@@ -371,6 +418,17 @@ mod tests {
                 "#4 (read) must precede #2 (a -> c 5), because the former found a at 95, the latter took a from 95, and it is 95 only once: a contradiction",
             ]
         );
+    }
+
+    #[test]
+    fn a_long_history_does_not_exhaust_the_stack() {
+        let turn = |build: Build, at: u64| {
+            let (from, to, left) =
+                if at.is_multiple_of(2) { ("a", "b", [99, 101]) } else { ("b", "a", [100, 100]) };
+            build.ok((at * 20, at * 20 + 10), (from, to, 1), left)
+        };
+        let long = (0..100_000).fold(Build::new(), turn);
+        assert_eq!(explained(long), None);
     }
 
     #[test]

@@ -22,14 +22,25 @@ pub struct Linearized {
     pub result: CheckResult,
     /// An order that explains everything, as positions in `history.operations`.
     pub order: Option<Vec<usize>>,
+    /// Of a violation: how far an order comes.
+    pub stuck: Option<Stuck>,
     /// What is claimed, for whoever verifies it.
     pub claim: Option<Claim>,
+}
+
+/// How far a history that no order explains can be explained.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stuck {
+    /// A longest order of what returned before, as positions in `history.operations`.
+    pub prefix: Vec<usize>,
+    /// The operation at which every attempt fails; `None` if it is a final file.
+    pub at: Option<usize>,
 }
 
 impl Linearized {
     /// A result that nothing can be shown for.
     pub fn without_order(result: CheckResult) -> Self {
-        Self { result, order: None, claim: None }
+        Self { result, order: None, stuck: None, claim: None }
     }
 }
 
@@ -74,12 +85,24 @@ pub struct Judgement {
     pub reason: Option<String>,
     /// Evidence for the verdict of `linearizable`, where there is some.
     pub proof: Option<Proof>,
+    /// An order that explains all operations, or, of a violation, as many as it can.
+    pub order: Option<Order>,
+}
+
+/// An order that was found, whole or as far as it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// It explains everything; positions in `history.operations`.
+    Whole(Vec<usize>),
+    /// Nothing goes further.
+    Part(Stuck),
 }
 
 /// What the engine hands over beside its verdict.
 #[derive(Default)]
 struct Found {
     order: Option<Vec<usize>>,
+    stuck: Option<Stuck>,
     claim: Option<Claim>,
 }
 
@@ -105,7 +128,8 @@ pub fn judge(recorded: &Recorded, engine: &dyn Linearizer) -> Judgement {
     notes.extend(exits::crashes_when_asked(&recorded.history));
     let not_tested = not_tested(recorded, &checks);
     let proof = found.claim.map(|claim| evidence::proof(recorded, claim));
-    Judgement { verdict, not_tested, checks, notes, refused, reason, proof }
+    let order = found.order.map(Order::Whole).or(found.stuck.map(Order::Part));
+    Judgement { verdict, not_tested, checks, notes, refused, reason, proof, order }
 }
 
 /// A judgement that rests on linearizability alone: of a history whose operations
@@ -122,7 +146,7 @@ pub fn judge_one(linearizable: CheckResult, notes: Vec<String>, why: &str) -> Ju
     });
     let checks = Vec::from(checks);
     let (verdict, not_tested) = (merge(&checks), skipped(&checks));
-    Judgement { verdict, checks, not_tested, notes, refused: None, reason: None, proof: None }
+    Judgement { verdict, checks, not_tested, notes, refused: None, reason: None, proof: None, order: None }
 }
 
 /// Why a check is not wanted.
@@ -148,7 +172,7 @@ fn check(recorded: &Recorded, engine: &dyn Linearizer, name: CheckName, found: &
         CheckName::ReplicasIdentical => replicas::check(recorded, engine),
         CheckName::Linearizable => {
             let linearized = engine.judge(recorded);
-            *found = Found { order: linearized.order, claim: linearized.claim };
+            *found = Found { order: linearized.order, stuck: linearized.stuck, claim: linearized.claim };
             linearized.result
         }
         CheckName::Conserved => conserved::check(recorded),

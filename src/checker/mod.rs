@@ -32,7 +32,9 @@ pub mod testing;
 pub mod verify;
 
 pub use bank_engine::{BankEngine, last_reads};
-pub use judgement::{Explained, Judgement, Linearized, Linearizer, judge, judge_alone, judge_one};
+pub use judgement::{
+    Explained, Judgement, Linearized, Linearizer, Order, Stuck, judge, judge_alone, judge_one,
+};
 
 use crate::fault::Node;
 use crate::history::Phase;

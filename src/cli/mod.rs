@@ -5,25 +5,30 @@
 
 mod args;
 mod check;
+mod child_run;
 mod descriptors;
 mod convert;
 mod doctor;
 mod input;
 mod judging;
 mod online;
+mod outlets;
 mod output;
 mod plan;
 mod progress;
 mod report;
 mod run;
+mod selftest;
+mod serve;
 mod signals;
 mod stream;
+mod sweep;
 mod verify;
 
 use clap::Parser;
 
 use crate::verdict::Exit;
-use args::{Cli, Command};
+use args::{Cli, Command, SchemaOf};
 
 /// A failure that ends a command before there is a verdict.
 #[derive(Debug)]
@@ -80,12 +85,19 @@ fn usage(error: &clap::Error) -> Exit {
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Sweep(args) => sweep::sweep(&args),
+        Command::Merge(args) => sweep::merge(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Check(args) => check::check(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Convert(args) => convert::convert(&args),
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(args),
-        Command::Schema => output::print(&crate::workload::Workload::json_schema()),
+        Command::Selftest(args) => selftest::selftest(&args),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Schema(args) => output::print(&match args.of {
+            SchemaOf::Workload => crate::workload::Workload::json_schema(),
+            SchemaOf::Run => crate::record::RunRecord::json_schema(),
+        }),
     }
 }

@@ -5,6 +5,7 @@
 //! search takes too much, the check gives up and says so, and the check at the end
 //! decides alone. It decides when the faulty phase may end, never a verdict.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -36,8 +37,11 @@ const SLICE: Duration = Duration::from_secs(2);
 /// Between two looks past operations that have been open for longer than [`PATIENCE`].
 const TICK: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Lines behind that are worth a word.
-const NOTICEABLE: u64 = 2000;
+/// How long an indeterminate end waits for evidence, which comes within milliseconds of it
+/// or, of a connection that stays open, much later. An operation that was consumed before
+/// its evidence came stays one that may have happened: with dozens of them, as when a link
+/// is reset, the search would be lost.
+const GRACE: Duration = Duration::from_millis(150);
 
 /// A check under way.
 pub(super) struct Watch {
@@ -62,13 +66,14 @@ impl Lag {
         self.sent.load(Ordering::Relaxed).saturating_sub(self.seen.load(Ordering::Relaxed))
     }
 
-    /// A clause for a line of progress; empty if there is nothing to say.
+    /// A clause for a line of progress.
     pub(super) fn words(&self) -> String {
+        if self.over.load(Ordering::Relaxed) {
+            return ", online check over".into();
+        }
         match self.behind() {
-            behind if behind >= NOTICEABLE && !self.over.load(Ordering::Relaxed) => {
-                format!(", check {behind} lines behind")
-            }
-            _ => String::new(),
+            1 => ", check 1 line behind".into(),
+            behind => format!(", check {behind} lines behind"),
         }
     }
 }
@@ -93,6 +98,7 @@ impl Watch {
             online: Online::new(model, memory as usize, called_off.clone()),
             memory,
             numbers: FxHashMap::default(),
+            open_ended: VecDeque::new(),
             accounts: FxHashMap::default(),
             began: None,
             full: full.clone(),
@@ -184,6 +190,8 @@ struct Check {
     /// Numbers of operations that may still be told of, by the index of their
     /// invocation.
     numbers: FxHashMap<u64, u32>,
+    /// Indeterminate ends that wait for evidence: since when, and of which operation.
+    open_ended: VecDeque<(Instant, u32, Completion)>,
     accounts: FxHashMap<String, AccountId>,
     /// When the run's clock showed 0.
     began: Option<Instant>,
@@ -203,7 +211,8 @@ impl Check {
                 return self.give_up(&format!("it fell behind by {QUEUE} lines"));
             }
             self.online.allow(SLICE);
-            let mut halt = if news { self.online.advance(&mut |_| ()).err() } else { None };
+            let ended = self.end_indeterminate(Instant::now());
+            let mut halt = if news || ended { self.online.advance(&mut |_| ()).err() } else { None };
             if halt.is_none() && scouted.elapsed() >= TICK {
                 scouted = Instant::now();
                 halt = self.scout().map(Halt::Refuted);
@@ -259,8 +268,13 @@ impl Check {
                     Outcome::Info => self.numbers.get(&invoke).copied(),
                     _ => self.numbers.remove(&invoke),
                 };
-                let Some(number) = number else { return };
-                self.online.complete(number, completion);
+                match (number, completion.outcome) {
+                    (None, _) => {}
+                    (Some(number), Outcome::Info) => {
+                        self.open_ended.push_back((Instant::now(), number, completion));
+                    }
+                    (Some(number), _) => self.online.complete(number, completion),
+                }
             }
             Told::NeverDelivered(invoke) => {
                 let number = self.numbers.remove(&invoke);
@@ -268,6 +282,17 @@ impl Check {
             }
         }
         self.lag.seen.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Passes on the indeterminate ends that have waited long enough; says whether there
+    /// were any.
+    fn end_indeterminate(&mut self, now: Instant) -> bool {
+        let waited = |since: &Instant| now.saturating_duration_since(*since) >= GRACE;
+        let due = self.open_ended.iter().take_while(|(since, ..)| waited(since)).count();
+        for (_, number, completion) in self.open_ended.drain(..due) {
+            self.online.complete(number, completion);
+        }
+        due > 0
     }
 
     fn account(&mut self, name: String) -> AccountId {
@@ -319,5 +344,69 @@ impl Check {
         self.lag.over.store(true, Ordering::Relaxed);
         let explained = self.online.explained();
         lock(&self.found).gave_up = Some(format!("after {explained} operations: {why}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::bank::BankModel;
+
+    fn check() -> Check {
+        let called_off = Arc::new(AtomicBool::new(false));
+        Check {
+            lines: sync_channel(1).1,
+            online: Online::new(BankModel::default(), 1 << 20, called_off.clone()),
+            memory: 1 << 20,
+            numbers: FxHashMap::default(),
+            open_ended: VecDeque::new(),
+            accounts: FxHashMap::default(),
+            began: None,
+            full: Arc::default(),
+            lag: Arc::default(),
+            found: Arc::default(),
+            teller: None,
+            called_off,
+        }
+    }
+
+    fn invoke(check: &mut Check, index: u64) {
+        let transfer = Transfer { from: "a".into(), to: "b".into(), amount: 5, balances: None };
+        check.hear(Told::Invoked { index, time: index, process: index, transfer });
+    }
+
+    fn complete(check: &mut Check, invoke: u64, outcome: Outcome, observed: Observed) {
+        let completion = Completion { index: invoke + 1, time: invoke + 1, outcome, observed, error: None };
+        check.hear(Told::Completed { invoke, completion });
+    }
+
+    /// A transfer whose fate is unknown, then one whose reply can only be explained by it.
+    fn lost_and_seen(check: &mut Check) {
+        invoke(check, 0);
+        complete(check, 0, Outcome::Info, Observed::Nothing);
+        invoke(check, 2);
+        complete(check, 2, Outcome::Ok, Observed::Pair([90, 110]));
+    }
+
+    #[test]
+    fn evidence_that_comes_just_after_an_indeterminate_end_counts() {
+        let mut check = check();
+        lost_and_seen(&mut check);
+        assert!(check.online.advance(&mut |_| ()).is_ok(), "it waits for evidence");
+        assert_eq!(check.online.explained(), 0);
+        check.hear(Told::NeverDelivered(0));
+        check.online.allow(SLICE);
+        assert!(matches!(check.online.advance(&mut |_| ()), Err(Halt::Refuted(_))));
+    }
+
+    #[test]
+    fn an_indeterminate_end_without_evidence_is_taken_as_such_after_a_while() {
+        let mut check = check();
+        lost_and_seen(&mut check);
+        assert!(!check.end_indeterminate(Instant::now()));
+        assert!(check.end_indeterminate(Instant::now() + GRACE));
+        check.online.allow(SLICE);
+        assert!(check.online.advance(&mut |_| ()).is_ok());
+        assert_eq!(check.online.explained(), 1);
     }
 }

@@ -193,7 +193,7 @@ fn counts(snapshot: &Snapshot) -> String {
     )
 }
 
-/// `, check 5210 lines behind`, when that is worth a word.
+/// `, check 12 lines behind`, where a check goes on during the run.
 fn behind(lag: &Option<Arc<Lag>>) -> String {
     lag.as_ref().map_or(String::new(), |lag| lag.words())
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::args::{Expectation, RunArgs};
 use super::judging::{self, Judged};
 use super::online::Watch;
+use super::outlets::Told;
 use super::progress::{self, Display};
 use super::signals::Signals;
 use super::{Failure, descriptors, doctor, output};
@@ -18,6 +19,7 @@ use crate::fault::{Family, Node};
 use crate::plan::Plan;
 use crate::record::{Beginning, NodeCommand, RunRecord};
 use crate::recorded::{Lacking, RunState};
+use crate::report::index;
 use crate::run_dir::{self, REPORTS, RunDir};
 use crate::runner::{self, Ended, How, Order, Paths};
 use crate::verdict::{Exit, Verdict};
@@ -25,6 +27,7 @@ use crate::workload::{self, Workload, check_command};
 
 pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     let mut workload = workload::load(&args.workload).map_err(Failure::bad_input)?;
+    let told = Told::open(&args.outlets)?;
     override_commands(&mut workload, &args)?;
     let commands = Commands::resolve(&workload, &args)?;
     judging::check_model(&workload.model)
@@ -62,7 +65,21 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     signals.judging(dir.path().to_owned());
     let judged = judging::judge_run(run_dir::load(dir.path()).map_err(Failure::infra)?)?;
     let exit = args.expect.map_or(judged.verdict().exit(), |expected| met(expected, &judged));
+    if !told.is_empty() {
+        told.tell(&run_dir::load(dir.path()).map_err(Failure::infra)?, exit)?;
+    }
+    if args.out.is_none() {
+        list(Path::new(REPORTS));
+    }
     judged.tell(args.words, exit)
+}
+
+/// Lists the run among the others. The list is a courtesy: without it the run is no worse.
+fn list(folder: &Path) {
+    if let Err(why) = index::refresh(folder) {
+        let page = folder.join(index::PAGE);
+        output::say(&format!("warning: {} cannot be written: {why}", page.display()));
+    }
 }
 
 /// What the machine cannot carry out is not tried; the record keeps the workload as it

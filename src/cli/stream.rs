@@ -6,7 +6,7 @@
 //! the whole history is read after all, if it can be read again.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -22,6 +22,7 @@ use crate::checker::replay::Replay;
 use crate::history::stream::{Tail, Told, stream};
 use crate::history::{Operation, formats};
 use crate::op::Outcome;
+use crate::proof::OrderWriter;
 use crate::record::Operations;
 use crate::recorded::Recorded;
 use crate::verdict::{CheckName, CheckResult};
@@ -196,42 +197,29 @@ fn accepted(required: u64, named: u64) -> CheckResult {
 
 /// The order, on its way to a file; the file goes unless it is kept.
 struct Witness {
-    file: BufWriter<File>,
+    file: OrderWriter<BufWriter<File>>,
     path: PathBuf,
-    last: i64,
     kept: bool,
 }
 
 impl Witness {
     fn create(path: &Path) -> Result<Self, Failure> {
-        let made = File::create_new(path).and_then(|file| {
-            let mut file = BufWriter::new(file);
-            file.write_all(b"rsm-check order 1\n")?;
-            Ok(file)
-        });
+        let made = File::create_new(path).and_then(|file| OrderWriter::begin(BufWriter::new(file)));
         let file = made.map_err(|why| {
             Failure::bad_input(format!(
                 "--witness: {}: {why}; name a file that does not exist",
                 path.display()
             ))
         })?;
-        Ok(Self { file, path: path.to_owned(), last: -1, kept: false })
+        Ok(Self { file, path: path.to_owned(), kept: false })
     }
 
-    /// The difference to the successor of the last number, zigzag, in LEB128.
     fn name(&mut self, number: u32) -> io::Result<()> {
-        let step = i64::from(number) - (self.last + 1);
-        self.last = i64::from(number);
-        let mut rest = ((step << 1) ^ (step >> 63)) as u64;
-        while rest >= 0x80 {
-            self.file.write_all(&[rest as u8 | 0x80])?;
-            rest >>= 7;
-        }
-        self.file.write_all(&[rest as u8])
+        self.file.name(number)
     }
 
     fn keep(mut self) -> Result<(), Failure> {
-        match self.file.flush() {
+        match self.file.end() {
             Ok(()) => {
                 self.kept = true;
                 Ok(())

@@ -1,17 +1,20 @@
 //! `rsm-check verify`: is a proof about linearizability right?
 //!
 //! Brings history, model and proof together and asks [`crate::verifier`]; the search
-//! and its models have no say here. Changes nothing on disk.
+//! and its models have no say here. [`passing`] does the same for a history that is not
+//! held. Changes nothing on disk.
+
+mod passing;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::json;
 
-use super::args::VerifyArgs;
+use super::args::{VerifyArgs, Words};
 use super::{Failure, check, output};
 use crate::checker::{evidence, last_reads};
-use crate::proof::Sealed;
+use crate::proof::{HEAD, Sealed};
 use crate::recorded::Recorded;
 use crate::regular_file;
 use crate::run_dir;
@@ -22,12 +25,15 @@ use crate::verifier::{Bank, Effort, Finding, Model, Others, Rules, verify as ver
 const MAX_PROOF: usize = 64 << 20;
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
+    if let Some(path) = &args.witness {
+        return passing::verify(args, path);
+    }
     if args.what.is_dir() {
         return verify_run(args);
     }
     let Some(path) = &args.proof else {
-        let why =
-            "a history alone has no proof beside it; name one with --proof (as `check --proof` wrote it)";
+        let why = "a history alone has no proof beside it; name one with --proof (as `check --proof` wrote it) \
+             or an order with --witness (as `check --stream --witness` did)";
         return Err(Failure::bad_input(format!("{}: {why}", check::source(&args.what))));
     };
     let question = Question::read(args, path)?;
@@ -91,8 +97,12 @@ impl<'a> Question<'a> {
         let bytes = bytes.map_err(|why| {
             Failure::bad_input(format!("{}: the proof cannot be read: {why}", path.display()))
         })?;
-        let sealed =
-            Sealed::read(&bytes).map_err(|why| Failure::bad_input(format!("{}: {why}", path.display())))?;
+        let refused = |why: String| Failure::bad_input(format!("{}: {why}", path.display()));
+        if bytes.starts_with(HEAD) {
+            let why = "an order that `check --stream --witness` wrote; give it with --witness, not --proof";
+            return Err(refused(why.into()));
+        }
+        let sealed = Sealed::read(&bytes).map_err(refused)?;
         Ok(Self { args, path: path.to_owned(), sealed })
     }
 
@@ -131,25 +141,35 @@ impl<'a> Question<'a> {
         let memory = usize::try_from(self.args.memory.0).unwrap_or(usize::MAX);
         let out_of_time = || begin.elapsed() >= self.args.budget.0;
         let finding = ask(&mut Effort::new(&out_of_time, memory));
-        let (exit, name, message) = match &finding {
-            Finding::Confirmed(message) => (Exit::Pass, "confirmed", message),
-            Finding::Refuted(message) => (Exit::Violation, "refuted", message),
-            Finding::Undecided(message) => (Exit::Undecided, "undecided", message),
-        };
-        let (path, model) = (self.path.display().to_string(), &self.sealed.model);
-        if !words.quiet {
-            let took = begin.elapsed();
-            output::say(&format!("{path}: judged by the model {}, in {took:.1?}", model.escape_debug()));
-        }
-        let message: String =
-            message.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-        if words.json {
-            let told = json!({ "finding": name, "exit": exit as u8, "message": message,
-                "proof": path, "model": model });
-            output::print(&told.to_string())?;
-        } else {
-            output::print(&format!("{name}: {message}"))?;
-        }
-        Ok(exit)
+        let path = self.path.display().to_string();
+        tell(words, &finding, (&path, &self.sealed.model), begin)
     }
+}
+
+/// Says what was found: words on stderr, one line or one object on stdout.
+fn tell(
+    words: Words,
+    finding: &Finding,
+    (proof, model): (&str, &str),
+    begin: Instant,
+) -> Result<Exit, Failure> {
+    let (exit, name, message) = match finding {
+        Finding::Confirmed(message) => (Exit::Pass, "confirmed", message),
+        Finding::Refuted(message) => (Exit::Violation, "refuted", message),
+        Finding::Undecided(message) => (Exit::Undecided, "undecided", message),
+    };
+    if !words.quiet {
+        let took = begin.elapsed();
+        output::say(&format!("{proof}: judged by the model {}, in {took:.1?}", model.escape_debug()));
+    }
+    let message: String =
+        message.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    if words.json {
+        let told = json!({ "finding": name, "exit": exit as u8, "message": message,
+            "proof": proof, "model": model });
+        output::print(&told.to_string())?;
+    } else {
+        output::print(&format!("{name}: {message}"))?;
+    }
+    Ok(exit)
 }

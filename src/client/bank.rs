@@ -17,6 +17,8 @@ use crate::op::{Reason, Transfer};
 pub const REPLY_LIMIT: usize = 4096;
 /// Longest piece of a strange reply that is quoted, bytes.
 const QUOTE_LIMIT: usize = 80;
+/// Long enough that a server on the same machine reads the pieces one by one.
+const BETWEEN_PIECES: Duration = Duration::from_millis(5);
 
 /// How to reach the bank.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +44,19 @@ impl Bank {
     /// Sends one transfer from the loopback address `source` and reads until the
     /// server closes. Takes at most the deadline.
     pub async fn transfer(&self, source: Ipv4Addr, transfer: &Transfer) -> Exchange {
+        self.transfer_in_pieces(source, transfer, None).await
+    }
+
+    /// The same; where `cut` is given, the request is written in two pieces that are
+    /// some milliseconds apart. `cut` counts bytes, modulo the length of the request.
+    pub async fn transfer_in_pieces(
+        &self,
+        source: Ipv4Addr,
+        transfer: &Transfer,
+        cut: Option<usize>,
+    ) -> Exchange {
         let mut local = None;
-        let exchange = self.exchange(source, transfer, &mut local);
+        let exchange = self.exchange(source, transfer, cut, &mut local);
         let result = match tokio::time::timeout(self.deadline, exchange).await {
             Ok(reply) => reply.and_then(|reply| parse(&reply)),
             Err(_) => Err(Reason::Timeout),
@@ -55,13 +68,25 @@ impl Bank {
         &self,
         source: Ipv4Addr,
         transfer: &Transfer,
+        cut: Option<usize>,
         local: &mut Option<SocketAddrV4>,
     ) -> Result<Vec<u8>, Reason> {
         let connected = loopback::connect(source, self.port).await.map_err(connect_failed)?;
         *local = Some(connected.local);
         let mut stream = connected.stream;
         let request = format!("{} {} {}\n", transfer.from, transfer.to, transfer.amount);
-        stream.write_all(request.as_bytes()).await.map_err(broken)?;
+        let (first, second) = request.as_bytes().split_at(cut.unwrap_or(0) % request.len());
+        if !first.is_empty() {
+            // Whoever gives up between the pieces must not end with a FIN: to a server the
+            // first piece would then be a whole request, and another one than was meant.
+            loopback::reset_on_close(&stream);
+            stream.write_all(first).await.map_err(broken)?;
+            tokio::time::sleep(BETWEEN_PIECES).await;
+        }
+        stream.write_all(second).await.map_err(broken)?;
+        if !first.is_empty() {
+            loopback::fin_on_close(&stream);
+        }
         if self.half_close {
             stream.shutdown().await.map_err(broken)?;
         }
@@ -123,7 +148,8 @@ fn balances(text: &str) -> Option<[i64; 2]> {
     Some([from.parse().ok()?, to.parse().ok()?])
 }
 
-fn quoted(bytes: &[u8]) -> String {
+/// Printable, and not long.
+pub(super) fn quoted(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(QUOTE_LIMIT)];
     let more = if shown.len() < bytes.len() { "..." } else { "" };
     format!("\"{}\"{more}", shown.escape_ascii())
@@ -157,5 +183,41 @@ mod tests {
     fn a_long_reply_is_quoted_short_and_printable() {
         let Err(Reason::Unparsable(text)) = parse(&[b'\n'; REPLY_LIMIT + 1]) else { panic!("accepted") };
         assert!(text.len() < 200 && text.ends_with("..."), "{text}");
+    }
+
+    /// What a server reads of a request in two pieces: its bytes, or a reset.
+    async fn read_by_a_server(give_up: bool) -> std::io::Result<Vec<u8>> {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = listener.local_addr()?.port();
+        let bank = Bank { port, deadline: Duration::from_secs(60), half_close: true };
+        let client = tokio::spawn(async move {
+            let transfer = Transfer::request("a", "b", 15);
+            bank.transfer_in_pieces(Ipv4Addr::new(127, 1, 0, 1), &transfer, Some(5)).await
+        });
+        let (mut server, _) = listener.accept().await?;
+        let mut bytes = vec![0; 5];
+        server.read_exact(&mut bytes).await?;
+        if give_up {
+            client.abort();
+        }
+        server.read_to_end(&mut bytes).await.map(|_| bytes)
+    }
+
+    #[tokio::test]
+    async fn a_request_in_two_pieces_arrives_whole() {
+        assert_eq!(read_by_a_server(false).await.unwrap(), b"a b 15\n");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_given_up_between_its_pieces_is_never_another_request() {
+        let mut resets = 0;
+        for _ in 0..20 {
+            match read_by_a_server(true).await {
+                Ok(bytes) => assert_eq!(bytes, b"a b 15\n"),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => resets += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(resets > 0, "none was given up in between");
     }
 }

@@ -57,6 +57,33 @@ pub struct Pace {
     pub interval: Duration,
     /// Of the first beginning, from the client's start: spreads clients out.
     pub offset: Duration,
+    /// Times at which there is no pace.
+    pub burst: Option<Burst>,
+}
+
+/// Times at which a client is as fast as replies come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Burst {
+    /// From one beginning to the next, the first one a period after the start. Not zero.
+    pub every: Duration,
+    /// How long each lasts.
+    pub lasts: Duration,
+}
+
+impl Burst {
+    fn is_on(self, elapsed: Duration) -> bool {
+        let into = elapsed.as_nanos() % self.every.as_nanos().max(1);
+        elapsed >= self.every && into < self.lasts.as_nanos()
+    }
+}
+
+/// Requests that are written in two pieces.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Split {
+    /// Of all requests, 0 to 1.
+    pub share: f64,
+    /// Of the choice, and of the place of the cut.
+    pub seed: u64,
 }
 
 /// One client, ready to run.
@@ -68,6 +95,8 @@ pub struct Client {
     pub bank: Bank,
     /// `None`: as fast as replies come.
     pub pace: Option<Pace>,
+    /// Which requests come in pieces.
+    pub split: Split,
     /// Of its back-off.
     pub seed: u64,
     /// Fresh numbers for when an indeterminate outcome retires the present one.
@@ -85,13 +114,19 @@ impl Client {
         journal: &impl Journal,
         mut stop: watch::Receiver<bool>,
     ) {
+        let began = Instant::now();
+        let burst = self.pace.and_then(|pace| pace.burst);
         let mut ticks = self.pace.map(ticks);
+        let mut cuts = ChaCha8Rng::seed_from_u64(self.split.seed);
         let mut backoff = Backoff::new(self.seed);
         for transfer in transfers {
-            if !unless_stopped(&mut stop, next_tick(&mut ticks)).await || !self.budget.take() {
+            let hurried = burst.is_some_and(|burst| burst.is_on(began.elapsed()));
+            let ticks = if hurried { &mut None } else { &mut ticks };
+            if !unless_stopped(&mut stop, next_tick(ticks)).await || !self.budget.take() {
                 return;
             }
-            let ended = self.operate(transfer, journal).await;
+            let cut = self.cut(&mut cuts);
+            let ended = self.operate(transfer, cut, journal).await;
             if let Some(pause) = backoff.after(ended)
                 && !unless_stopped(&mut stop, tokio::time::sleep(pause)).await
             {
@@ -100,9 +135,16 @@ impl Client {
         }
     }
 
-    async fn operate(&mut self, transfer: Transfer, journal: &impl Journal) -> Outcome {
+    /// Two draws each time, so that a request more or less in pieces moves no other cut.
+    fn cut(&self, random: &mut ChaCha8Rng) -> Option<usize> {
+        let (chance, place) = (random.next_u32(), random.next_u32());
+        let chosen = f64::from(chance) < self.split.share * (f64::from(u32::MAX) + 1.0);
+        chosen.then_some(place as usize)
+    }
+
+    async fn operate(&mut self, transfer: Transfer, cut: Option<usize>, journal: &impl Journal) -> Outcome {
         let invocation = journal.invoke(self.process, transfer);
-        let exchange = self.bank.transfer(invocation.source, &invocation.transfer).await;
+        let exchange = self.bank.transfer_in_pieces(invocation.source, &invocation.transfer, cut).await;
         let outcome = journal.complete(invocation, exchange.local, exchange.result);
         if outcome == Outcome::Info {
             self.process = self.numbers.next();
@@ -187,6 +229,16 @@ mod tests {
         };
         assert_eq!(pauses(3), pauses(3));
         assert_ne!(pauses(3), pauses(4));
+    }
+
+    #[test]
+    fn a_burst_comes_once_a_period_and_not_at_the_start() {
+        let burst = Burst { every: Duration::from_millis(1000), lasts: Duration::from_millis(200) };
+        let on = |millis| burst.is_on(Duration::from_millis(millis));
+        assert_eq!(
+            [0, 100, 999, 1000, 1199, 1200, 2100].map(on),
+            [false, false, false, true, true, false, true]
+        );
     }
 
     #[test]

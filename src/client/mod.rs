@@ -3,11 +3,13 @@
 //! ```text
 //! driver   a client's logical thread: pace, back-off, numbers, stop
 //! bank     one request of the bank's protocol on one connection
+//! bad      requests that no server may carry out
 //! ```
 //!
 //! A client tells its [`Journal`] what it is about to ask and what it was told.
 //! Must not know who keeps the journal, nor that a proxy stands in between.
 
+pub mod bad;
 pub mod bank;
 pub mod driver;
 

@@ -32,6 +32,8 @@ pub enum Part {
     Evidence,
     /// A node started, became ready or ended; a phase began.
     Cluster,
+    /// A client sends what is no request; no model applies it.
+    Bad,
 }
 
 /// The `type` field.
@@ -87,6 +89,8 @@ pub enum Value<'a> {
     Phase(Phase),
     /// The operation that an evidence line closes.
     Closes(Closes),
+    /// Bytes of a bad request, printable.
+    Text(&'a str),
 }
 
 /// The value of an evidence line.
@@ -134,6 +138,8 @@ pub mod f {
     pub const TRANSFER: &str = "transfer";
     /// A read of balances.
     pub const READ: &str = "read";
+    /// Bytes that are no request.
+    pub const BAD: &str = "bad";
     /// Evidence: the request never reached its server.
     pub const NEVER_DELIVERED: &str = "never-delivered";
     /// Cluster: a phase began.

@@ -87,6 +87,8 @@ impl Pairing {
         match &line.process {
             RawWriter::Harness(part) if part == "nemesis" => self.nemesis(line, number),
             RawWriter::Harness(part) if part == "cluster" => self.cluster(line, number),
+            // What is no request is no operation either.
+            RawWriter::Harness(part) if part == f::BAD => Ok(()),
             RawWriter::Harness(other) => {
                 self.warn_once(number, format!("`{other}` is no known writer: its lines are left out"));
                 Ok(())

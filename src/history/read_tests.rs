@@ -97,6 +97,15 @@ fn evidence_closes_an_operation_and_strangers_are_warned_of_once() {
 }
 
 #[test]
+fn what_a_client_of_bad_requests_sent_is_no_operation_and_no_stranger() {
+    let sent = r#"{"index":2,"time":3,"process":"bad","type":"info","f":"bad","value":"\"a b 5x\\n\""}"#;
+    let answered = r#"{"index":3,"time":4,"process":"bad","type":"info","f":"bad","value":"\"a b 5x\\n\"","error":"closed without a word"}"#;
+    let history = accepted(&[INVOKE, INFO, sent, answered]);
+    assert_eq!(history.operations.len(), 1);
+    assert!(history.warnings.is_empty(), "{:?}", history.warnings);
+}
+
+#[test]
 fn reads_faults_and_cluster_events_are_read() {
     let history = accepted(&[
         r#"{"index":0,"time":0,"process":"cluster","type":"info","f":"phase","value":"setup"}"#,

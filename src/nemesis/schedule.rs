@@ -86,6 +86,24 @@ impl Nemesis {
         }
     }
 
+    /// Carries out a fault now, and heals it when its time is over and `meanwhile` has ended.
+    pub async fn around(&self, fault: &PlannedFault, meanwhile: impl Future<Output = ()>) {
+        let nodes: Vec<_> = fault.nodes.iter().filter_map(|name| self.cluster.node(*name)).collect();
+        if let Some(reason) = nodes.iter().find_map(|node| unfit(fault.fault, node)) {
+            return self.journal.skip(fault, &fault.nodes, &reason);
+        }
+        self.journal.begin(fault, &fault.nodes);
+        let mut effect = Effect::held(true);
+        for node in &nodes {
+            effect = effect.and(apply(fault, self.seed, node).await);
+        }
+        tokio::join!(meanwhile, tokio::time::sleep(Duration::from_nanos(fault.lasts_ns)));
+        for node in &nodes {
+            effect = effect.and(heal(fault, node).await);
+        }
+        self.journal.end(fault, &fault.nodes, &effect);
+    }
+
     async fn one(&self, fault: PlannedFault, mut signals: Signals) {
         if let Err(reason) = due(&fault, &self.cluster, &mut signals).await {
             self.journal.skip(&fault, &fault.nodes, &reason);
@@ -196,6 +214,7 @@ async fn due(fault: &PlannedFault, cluster: &Cluster, signals: &mut Signals) -> 
                 format!("it waits for message {count} on {link}; {over} after {seen}")
             }
             Begins::Fsync { node, count } => format!("it waits for sync {count} of {node}; {over} before"),
+            Begins::AfterHeal(_) => "it waits for the heal".into(),
             Begins::Log { node, pattern } => {
                 format!("it waits for a line of {node} that holds `{pattern}`; {over} before")
             }
@@ -214,6 +233,7 @@ async fn trigger(
     match begins {
         Begins::At(nanos) => tokio::time::sleep_until(start + Duration::from_nanos(*nanos)).await,
         Begins::Acknowledged(count) => reaches(acknowledged, *count).await,
+        Begins::AfterHeal(_) => std::future::pending().await,
         Begins::Message { link, count } => known(link.server())?.proxy().reached(*count).await,
         Begins::Fsync { node, count } => {
             let syncs = cluster.syncs().remove(node);

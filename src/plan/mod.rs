@@ -3,6 +3,7 @@
 //! The same workload and seed give the same bytes, debug or release, today and
 //! on another machine. Must not look at a clock, at the machine or at the run.
 
+pub mod bad;
 pub mod operations;
 mod quiet;
 mod rhythm;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::op::Transfer;
 use crate::workload::Workload;
+pub use bad::BadRequests;
 pub use operations::Operations;
 pub use schedule::{Begins, Parameters, PlannedFault};
 

@@ -55,7 +55,7 @@ mod tests {
 
     fn drawn(intensity: &str, duration: &str, seed: u64) -> Vec<PlannedFault> {
         let text = format!(
-            r#"{{"name":"x","duration":"{duration}","nemesis":{{"all":{{"intensity":"{intensity}"}}}}}}"#
+            r#"{{"name":"x","duration":"{duration}","latecomer":false,"nemesis":{{"all":{{"intensity":"{intensity}"}}}}}}"#
         );
         draw(&parse("w.json", &text).unwrap(), seed)
     }

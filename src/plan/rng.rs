@@ -20,6 +20,12 @@ pub enum Purpose {
     Fault(u32),
     /// The varying delays of the fault with this number.
     Jitter(u32),
+    /// Where the client with this number cuts its requests in two.
+    Split(u32),
+    /// Bad requests.
+    Bad,
+    /// Who comes late at the end.
+    Latecomer,
 }
 
 impl Purpose {
@@ -29,6 +35,9 @@ impl Purpose {
             Self::Backoff(number) => (2, number),
             Self::Fault(number) => (3, number),
             Self::Jitter(number) => (4, number),
+            Self::Split(number) => (5, number),
+            Self::Bad => (6, 0),
+            Self::Latecomer => (7, 0),
         };
         kind << 32 | u64::from(number)
     }

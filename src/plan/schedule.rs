@@ -119,6 +119,9 @@ pub enum Begins {
         /// Since the run began.
         count: u64,
     },
+    /// After everything was healed, when nothing else is done any more.
+    #[serde(rename = "after_heal")]
+    AfterHeal(bool),
     /// When a node prints such a line.
     #[serde(rename = "log")]
     Log {
@@ -141,10 +144,29 @@ pub fn draw(workload: &Workload, seed: u64) -> Vec<PlannedFault> {
     if mixed && !workload.beyond_budget {
         quiet::clear(&mut planned);
     }
+    planned.extend(workload.has_latecomer().then(|| latecomer(workload, seed)));
     for (id, fault) in planned.iter_mut().enumerate() {
         fault.id = id as u64;
     }
     planned
+}
+
+/// How long the last replica stays away: beyond the grain of the time line.
+const LATE: Duration = Duration::from_millis(1100);
+
+/// A replica that is away when the last operation is acknowledged. Whatever it makes up
+/// for, nobody asks any more, so nothing covers up what it gets wrong.
+fn latecomer(workload: &Workload, seed: u64) -> PlannedFault {
+    let replica = 1 + Rng::new(seed, Purpose::Latecomer).below(u64::from(workload.cluster.replicas)) as u16;
+    PlannedFault {
+        id: 0,
+        rule: workload.rules().len(),
+        fault: FaultKind::Kill,
+        nodes: vec![Node::Srv(replica)],
+        begins: Begins::AfterHeal(true),
+        lasts_ns: LATE.as_nanos() as u64,
+        parameters: Parameters::None,
+    }
 }
 
 /// In order; each rule draws from a stream of its own.
@@ -165,7 +187,7 @@ fn order(begins: &Begins) -> (bool, u64) {
         Begins::Acknowledged(count) | Begins::Message { count, .. } | Begins::Fsync { count, .. } => {
             (true, *count)
         }
-        Begins::Log { .. } => (true, u64::MAX),
+        Begins::Log { .. } | Begins::AfterHeal(_) => (true, u64::MAX),
     }
 }
 
@@ -341,6 +363,33 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn with_everything_a_replica_comes_late_unless_there_is_no_majority_without_it() {
+        let late = |text: &str| {
+            let faults = draw(&parse("w.json", text).unwrap(), 1);
+            faults.into_iter().filter(|fault| fault.begins == Begins::AfterHeal(true)).collect::<Vec<_>>()
+        };
+        let faults = late(r#"{"name":"x","duration":"20s","nemesis":"all"}"#);
+        assert!(matches!(faults[..], [PlannedFault { fault: FaultKind::Kill, .. }]), "{faults:?}");
+        for text in [
+            r#"{"name":"x","duration":"20s","nemesis":"all","latecomer":false}"#,
+            r#"{"name":"x","duration":"20s","nemesis":"all","cluster":{"replicas":2}}"#,
+            r#"{"name":"x","duration":"20s","nemesis":{"all":{"without":["process"]}}}"#,
+            r#"{"name":"x","duration":"20s"}"#,
+        ] {
+            assert_eq!(late(text), [], "{text}");
+        }
+        assert_eq!(late(r#"{"name":"x","duration":"20s","latecomer":true}"#).len(), 1);
+    }
+
+    #[test]
+    fn a_family_that_is_left_out_of_everything_never_comes() {
+        let text = r#"{"name":"x","duration":"60s","nemesis":{"all":{"intensity":"hostile","without":["network"]}}}"#;
+        let faults = draw(&parse("w.json", text).unwrap(), 1);
+        assert!(faults.iter().any(|fault| fault.fault.family() == Family::Process));
+        assert!(faults.iter().all(|fault| fault.fault.family() != Family::Network));
     }
 
     #[test]

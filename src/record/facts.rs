@@ -2,6 +2,7 @@
 //!
 //! Must not know of checks or verdicts; works on a history that ends anywhere.
 
+use super::coverage;
 use super::{FaultRecord, Latency, Operations, PhaseSpan, RunRecord, SkippedRecord};
 use crate::checker::assumptions::overlapped;
 use crate::history::{ClusterWhat, FaultSpan, History, Operation};
@@ -12,6 +13,8 @@ pub fn take(record: &mut RunRecord, history: &History) {
     record.phases = phases(history);
     record.faults = history.faults.iter().map(|fault| executed(history, fault)).collect();
     record.skipped_faults = skipped(history);
+    record.recovery = super::recovery::of(history);
+    record.coverage = coverage::of(history, &record.workload);
     record.operations = operations(history);
     record.latency = latency(history);
 }

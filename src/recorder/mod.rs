@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
+use crate::client::bad::BadJournal;
 use crate::client::{Invocation, Journal};
 use crate::clock::RunClock;
 use crate::cluster::proxy::{Closed, Tampered, Tap};
@@ -212,6 +213,16 @@ impl Recorder {
         self.order().write(self.shared.clock.now(), |line| Line { f, value, asked, error, ..line });
     }
 
+    fn bad(&self, request: &str, answer: Option<&str>) {
+        self.order().write(self.shared.clock.now(), |line| Line {
+            process: Writer::Harness(Part::Bad),
+            f: f::BAD,
+            value: Value::Text(request),
+            error: answer,
+            ..line
+        });
+    }
+
     fn order(&self) -> MutexGuard<'_, Order> {
         lock(&self.shared.order)
     }
@@ -260,6 +271,16 @@ impl Journal for Recorder {
             });
         }
         outcome
+    }
+}
+
+impl BadJournal for Recorder {
+    fn sending(&self, request: &str) {
+        self.bad(request, None);
+    }
+
+    fn answered(&self, request: &str, answer: &str) {
+        self.bad(request, Some(answer));
     }
 }
 

@@ -28,7 +28,16 @@ pub fn render(record: &RunRecord) -> Result<String, String> {
     suite.add_test_cases(cases);
     let mut report = Report::new("rsm-check");
     report.set_time(length(record)).add_test_suite(suite);
-    report.to_string().map_err(|why| why.to_string())
+    report.to_string().map(|xml| without_disabled(&xml)).map_err(|why| why.to_string())
+}
+
+/// The library counts disabled cases in an attribute that the schema of CI systems does
+/// not know; they count skipped ones, which stand in an attribute of their own. No text
+/// from outside can look like it before it comes: in attributes quotes are escaped.
+pub(super) fn without_disabled(xml: &str) -> String {
+    let Some((before, rest)) = xml.split_once(" disabled=\"") else { return xml.into() };
+    let Some((_, after)) = rest.split_once('"') else { return xml.into() };
+    format!("{before}{after}")
 }
 
 /// The phases together, a hint for the eye: not the wall clock of the harness.
@@ -102,7 +111,7 @@ mod tests {
     fn every_check_is_a_case_and_no_doubt_is_a_pass() {
         let xml = render(&sample::divergence().record).unwrap();
         assert!(xml.contains(r#"<testcase name="replicas identical" classname="classic_kill">"#), "{xml}");
-        assert!(xml.contains(r#"tests="9" disabled="1" errors="0" failures="3""#), "{xml}");
+        assert!(xml.contains(r#"tests="9" errors="0" failures="3""#), "{xml}");
         assert!(xml.contains(r#"skipped="1""#), "{xml}");
         assert!(xml.contains("run it again: rsm-check run workloads/classic_kill.json --seed 7"), "{xml}");
     }

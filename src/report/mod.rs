@@ -5,14 +5,18 @@
 //! drawn, above all when the run failed, was interrupted or was never judged.
 //! Must not start, ask or judge anything.
 
-mod files;
-pub mod html;
+pub mod github;
+#[cfg(test)]
+mod golden_tests;
+pub mod index;
 pub mod junit;
+pub mod markdown;
+pub mod page;
 #[cfg(test)]
 mod sample;
 pub mod terminal;
 mod text;
-mod timeline;
+pub mod trace;
 
 use std::io;
 
@@ -24,7 +28,7 @@ use crate::run_dir::{LoadedRun, write_atomically};
 /// # Errors
 /// The system refuses; what could be written has been.
 pub fn draw(run: &LoadedRun) -> io::Result<()> {
-    let page = write_atomically(&run.dir.report(), html::render(run).as_bytes());
+    let page = write_atomically(&run.dir.report(), page::render(run).as_bytes());
     let junit = junit::render(&run.record).map_err(io::Error::other);
     let junit = junit.and_then(|xml| write_atomically(&run.dir.junit(), xml.as_bytes()));
     page.and(junit)

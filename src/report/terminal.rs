@@ -5,10 +5,13 @@
 //! with colours is told by the caller. Every text may come from the system under
 //! test: control characters are taken out, long lines are cut.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::text::{one_line, shorten};
 use crate::checker::count;
+use crate::record::coverage::Coverage;
 use crate::record::{Judged, Latency, RunRecord};
 use crate::verdict::{CheckResult, Verdict};
 
@@ -87,6 +90,9 @@ pub fn summary(record: &RunRecord, report: &str, colours: Colours) -> Vec<String
     };
     let room = MOST_LINES - lines.len() - ending.len();
     lines.extend(record.judgement.iter().flat_map(|judged| body(judged, room)));
+    if lines.len() + ending.len() < MOST_LINES {
+        lines.extend(covered(record));
+    }
     lines.extend(ending);
     lines.iter().map(|line| line.render(colours)).collect()
 }
@@ -105,6 +111,30 @@ fn ran(record: &RunRecord) -> String {
         record.latency.map_or(String::new(), latency),
         count(faults as u64, "fault"),
     )
+}
+
+/// Coverage in a line: how many kinds of fault met how many roles, and what never came.
+fn covered(record: &RunRecord) -> Option<Line> {
+    let Coverage { rows, never } = &record.coverage;
+    let held = rows.iter().filter(|row| row.held > 0);
+    let places: BTreeSet<_> = held.map(|row| (row.fault, row.role)).collect();
+    let kinds: BTreeSet<_> = places.iter().map(|(fault, _)| fault).collect();
+    let roles: BTreeSet<_> = places.iter().map(|(_, role)| role.name()).collect();
+    let mut text = format!(
+        "coverage: {}",
+        match kinds.len() {
+            1 => "1 kind of fault".into(),
+            many => format!("{many} kinds of fault"),
+        }
+    );
+    if !roles.is_empty() {
+        text += &format!(" at {}", roles.into_iter().collect::<Vec<_>>().join(", "));
+    }
+    if !never.is_empty() {
+        let names: Vec<&str> = never.iter().map(|kind| kind.name()).collect();
+        text += &format!("; never took hold: {}", names.join(", "));
+    }
+    (!rows.is_empty() || !never.is_empty()).then(|| Line::plain(text))
 }
 
 fn latency(latency: Latency) -> String {

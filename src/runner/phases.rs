@@ -18,8 +18,9 @@ use super::room;
 use super::settle::{Patience, settle};
 use super::{Ended, How, Order, Snapshot};
 use crate::client::Journal;
+use crate::client::bad::BadClient;
 use crate::client::bank::Bank;
-use crate::client::driver::{Budget, Client, Numbers, Pace};
+use crate::client::driver::{Budget, Burst, Client, Numbers, Pace, Split};
 use crate::clock::RunClock;
 use crate::cluster::node::Life;
 use crate::cluster::proxy::{Proxy, ProxyThread};
@@ -28,8 +29,8 @@ use crate::fault::{Link, Node};
 use crate::history::Phase;
 use crate::nemesis::{Nemesis, Signals};
 use crate::op::{Outcome, Transfer};
-use crate::plan::Operations;
 use crate::plan::rng::{Purpose, Rng};
+use crate::plan::{BadRequests, Begins, Operations, PlannedFault};
 use crate::recorded::Rest;
 use crate::recorder::Recorder;
 use crate::recorder::wire::{DEFAULT_LIMIT, WireRecord};
@@ -165,6 +166,12 @@ impl Stage {
                 () = turns_true(&mut interrupted) => return Err(How::Interrupted),
             }
         }
+        if let Some(late) = order.plan.faults.iter().find(|fault| is_late(fault)) {
+            tokio::select! {
+                () = self.come_late(order, late) => {}
+                () = turns_true(&mut interrupted) => return Err(How::Interrupted),
+            }
+        }
         self.diary.enter(Phase::Settle);
         let rest = self.settle(order).await?;
         self.diary.enter(Phase::Collect);
@@ -226,7 +233,9 @@ impl Stage {
         let plan = &order.plan;
         let beyond = plan.workload.beyond_budget;
         let nemesis = Nemesis::new(self.cluster.clone(), self.diary.clone(), plan.seed, beyond);
-        let nemesis = tokio::spawn(nemesis.run(order.plan.faults.clone(), signals));
+        let faults = plan.faults.iter().filter(|fault| !is_late(fault)).cloned().collect();
+        let nemesis = tokio::spawn(nemesis.run(faults, signals));
+        let mut bad = self.bad_client(order, stopped.clone());
         let mut clients = self.clients(order, stopped);
         let cut = self.until_cut(order, &mut clients).await;
         let why = if let Cut::Enough(why) = &cut { Some(why.as_str()) } else { None };
@@ -242,6 +251,7 @@ impl Stage {
             // Somebody waits: an operation cut off here is indeterminate, which is true.
             Cut::Early(_) => clients.shutdown().await,
         }
+        all_done(&mut bad).await;
         cut
     }
 
@@ -253,6 +263,10 @@ impl Stage {
                 process: u64::from(number),
                 bank: self.bank,
                 pace: pace(workload, number),
+                split: Split {
+                    share: workload.clients.split,
+                    seed: Rng::new(order.plan.seed, Purpose::Split(number)).bits(),
+                },
                 seed: Rng::new(order.plan.seed, Purpose::Backoff(number)).bits(),
                 numbers: self.numbers.clone(),
                 budget: Arc::new(Budget::of(share(workload, number))),
@@ -260,6 +274,20 @@ impl Stage {
             let transfers = Operations::new(workload, order.plan.seed, number);
             let (recorder, stop) = (self.diary.recorder.clone(), stop.clone());
             clients.spawn(async move { client.run(transfers, &recorder, stop).await });
+        }
+        clients
+    }
+
+    /// The client of bad requests, if there is one. It ends with the faulty phase.
+    fn bad_client(&self, order: &Order, stop: watch::Receiver<bool>) -> JoinSet<()> {
+        let mut clients = JoinSet::new();
+        let workload = &order.plan.workload;
+        if let Some(rate) = workload.clients.bad {
+            let interval = Duration::from_secs_f64(1.0 / rate);
+            let client = BadClient { port: self.bank.port, interval, deadline: self.bank.deadline };
+            let requests = BadRequests::new(workload, order.plan.seed);
+            let recorder = self.diary.recorder.clone();
+            clients.spawn(async move { client.run(requests, &recorder, stop).await });
         }
         clients
     }
@@ -312,6 +340,13 @@ impl Stage {
         }
     }
 
+    /// One replica is away while the last operation is acknowledged.
+    async fn come_late(&self, order: &Order, late: &PlannedFault) {
+        let plan = &order.plan;
+        let nemesis = Nemesis::new(self.cluster.clone(), self.diary.clone(), plan.seed, true);
+        nemesis.around(late, self.probe(&plan.workload)).await;
+    }
+
     /// Flushes the records and shows the run to its watcher, several times a second.
     fn ticker(&self, order: &Order, began: Instant) -> AbortHandle {
         let (diary, wire, cluster) = (self.diary.clone(), self.wire.clone(), self.cluster.clone());
@@ -343,6 +378,10 @@ impl Stage {
     }
 }
 
+fn is_late(fault: &PlannedFault) -> bool {
+    matches!(fault.begins, Begins::AfterHeal(_))
+}
+
 fn snapshot(diary: &Diary, cluster: &Cluster, began: Instant) -> Snapshot {
     Snapshot {
         phase: diary.phase(),
@@ -357,7 +396,8 @@ fn snapshot(diary: &Diary, cluster: &Cluster, began: Instant) -> Snapshot {
 fn pace(workload: &Workload, number: u32) -> Option<Pace> {
     let interval = Duration::from_secs_f64(1.0 / workload.clients.rate?);
     let offset = interval * number / workload.clients.count.max(1);
-    Some(Pace { interval, offset })
+    let burst = workload.clients.burst.map(|burst| Burst { every: burst.every.0, lasts: burst.lasts.0 });
+    Some(Pace { interval, offset, burst })
 }
 
 /// Each client's part of the operations, the first ones taking what is left over.

@@ -15,6 +15,20 @@ use crate::op::Outcome;
 /// Later than every line.
 const AFTER_ALL: Moment = 1 << 64;
 
+/// What two different accounts hold after a transfer between them.
+pub(super) fn moved(rules: Rules, [held, holds]: [i64; 2], amount: i64) -> [i64; 2] {
+    let left = i128::from(held) - i128::from(amount);
+    let guarded = rules.least_left.is_none_or(|least| left >= i128::from(least));
+    if !guarded || (amount < 0 && !rules.negative) {
+        return [held, holds];
+    }
+    // What does not fit into 64 bits moves nothing.
+    match (i64::try_from(left), holds.checked_add(amount)) {
+        (Ok(left), Some(gained)) => [left, gained],
+        _ => [held, holds],
+    }
+}
+
 /// A history of a bank with its last reads.
 pub struct Bank<'a> {
     rules: Rules,
@@ -56,16 +70,9 @@ impl<'a> Bank<'a> {
 
     fn transfer(&self, state: &mut [i64], from: AccountId, to: AccountId, amount: i64) -> Result<(), String> {
         let (held, holds) = (self.balance(state, from)?, self.balance(state, to)?);
-        let left = i128::from(held) - i128::from(amount);
-        let guarded = self.rules.least_left.is_none_or(|least| left >= i128::from(least));
-        if from == to || !guarded || (amount < 0 && !self.rules.negative) {
-            return Ok(());
-        }
-        // What does not fit into 64 bits moves nothing.
-        let gained = holds.checked_add(amount);
-        if let (Ok(left), Some(gained)) = (i64::try_from(left), gained) {
-            state[from.0 as usize] = left;
-            state[to.0 as usize] = gained;
+        if from != to {
+            let after = moved(self.rules, [held, holds], amount);
+            (state[from.0 as usize], state[to.0 as usize]) = (after[0], after[1]);
         }
         Ok(())
     }

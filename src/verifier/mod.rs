@@ -1,7 +1,8 @@
 //! Verifies a proof about linearizability without trusting who found it.
 //!
 //! Small on purpose, and written apart from the search: it has state machines of its
-//! own ([`bank`], [`others`]), replays a witness, and confirms a core by plain search.
+//! own ([`bank`], [`others`]), replays a witness, be it of a history that is not held
+//! ([`passing`]), and confirms a core by plain search.
 //! It shares with the checker the parsed history and the data type of a proof, and
 //! must not know the checker, its models or how a proof is found. Reads no clock: the
 //! time that a search may take is handed in as a question.
@@ -11,6 +12,7 @@ mod constraints;
 mod cores;
 mod model;
 pub mod others;
+pub mod passing;
 mod search;
 mod starts;
 mod witness;
@@ -25,6 +27,7 @@ use serde_json::Value;
 pub use bank::Bank;
 pub use model::{Model, Rules};
 pub use others::Others;
+pub use passing::Passing;
 
 use crate::op::Outcome;
 use crate::proof::{Claim, Proof};
@@ -145,10 +148,7 @@ pub fn verify<S: Subject>(subject: &S, proof: &Proof, effort: &mut Effort<'_>) -
                 let listed: usize = orders.0.iter().map(Vec::len).sum();
                 let parts = orders.0.iter().filter(|order| !order.is_empty()).count();
                 let parts = if parts > 1 { format!(" in {parts} parts") } else { String::new() };
-                Finding::Confirmed(format!(
-                    "an order of {} operations{parts} explains everything",
-                    grouped(listed)
-                ))
+                Finding::Confirmed(explained(listed as u64, &parts))
             }
             Err(why) => Finding::Refuted(why),
         },
@@ -158,6 +158,11 @@ pub fn verify<S: Subject>(subject: &S, proof: &Proof, effort: &mut Effort<'_>) -
 
 pub use starts::{Standing, at as standings};
 pub use witness::replay;
+
+/// What is said of an order that is right.
+fn explained(listed: u64, parts: &str) -> String {
+    format!("an order of {} operations{parts} explains everything", grouped(listed as usize))
+}
 
 /// A count with commas: `18,944`.
 fn grouped(count: usize) -> String {

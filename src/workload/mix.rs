@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::network::How;
 use super::{FaultRule, Intensity, Span, Spread, Target, Way};
+use crate::fault::disk::{Leaves, Request};
 use crate::fault::{FaultKind, Node};
 
 /// How long nothing else begins or ends before and after a fault that damages synced
@@ -24,6 +25,8 @@ enum Whom {
     Coord,
     /// At most as many as the fault budget has.
     Minority,
+    /// Every replica at once.
+    Everyone,
 }
 
 /// A kind of fault in the mix.
@@ -60,6 +63,23 @@ const ROWS: &[Row] = &[
     Row(FaultKind::Partition, Whom::Replicas, 1, 1000, one_way),
     Row(FaultKind::Partition, Whom::Replicas, 1, 1000, |rule| rule.how = Some(How::Refuse)),
     Row(FaultKind::Clog, Whom::Replicas, 1, 1200, plain),
+    Row(FaultKind::ClockJump, Whom::Replicas, 2, 1500, plain),
+    Row(FaultKind::ClockJump, Whom::Coord, 1, 1500, plain),
+    Row(FaultKind::ClockRate, Whom::Replicas, 1, 2000, plain),
+    Row(FaultKind::ClockRate, Whom::Coord, 1, 2000, plain),
+    Row(FaultKind::ClockStrobe, Whom::Replicas, 1, 1000, plain),
+    Row(FaultKind::ClockStrobe, Whom::Coord, 1, 1000, plain),
+    Row(FaultKind::PowerFailure, Whom::Replicas, 1, 600, plain),
+    Row(FaultKind::PowerFailure, Whom::Replicas, 2, 600, |rule| rule.leaves = Some(Leaves::Some)),
+    Row(FaultKind::PowerFailure, Whom::Everyone, 1, 400, |rule| rule.leaves = Some(Leaves::Some)),
+    Row(FaultKind::DiskErrors, Whom::Replicas, 1, 500, |rule| rule.on = Some(vec![Request::Fsyncs])),
+    Row(FaultKind::DiskErrors, Whom::Replicas, 1, 500, some_requests),
+    Row(FaultKind::DiskFull, Whom::Replicas, 1, 600, |rule| rule.bytes = Some(5000)),
+    Row(FaultKind::DiskSlow, Whom::Replicas, 2, 1000, slow),
+    Row(FaultKind::DiskReadOnly, Whom::Replicas, 1, 500, plain),
+    Row(FaultKind::BitFlip, Whom::Minority, 1, 400, plain),
+    Row(FaultKind::TruncateFile, Whom::Minority, 1, 400, plain),
+    Row(FaultKind::OldCopy, Whom::Minority, 1, 800, plain),
 ];
 
 const fn millis(count: u64) -> Span {
@@ -74,6 +94,16 @@ fn delay(rule: &mut FaultRule) {
 fn slice(rule: &mut FaultRule) {
     rule.bytes = Some(3);
     rule.gap = Some(millis(1));
+}
+
+fn some_requests(rule: &mut FaultRule) {
+    rule.on = Some(vec![Request::Reads, Request::Writes, Request::Fsyncs]);
+    rule.probability = Some(0.2);
+}
+
+fn slow(rule: &mut FaultRule) {
+    rule.write = Some(millis(2));
+    rule.fsync = Some(millis(20));
 }
 
 fn one_way(rule: &mut FaultRule) {
@@ -113,6 +143,7 @@ fn rule(row: &Row, intensity: Intensity, replicas: u16, every: Duration) -> Faul
     let target = match (row.1, intensity) {
         (Whom::Coord, _) => Target::Named(vec![Node::Coord]),
         (_, Intensity::Calm) => Target::One,
+        (Whom::Everyone, _) => Target::All,
         (Whom::Minority, _) | (Whom::Replicas, Intensity::Rough) => minority,
         (Whom::Replicas, Intensity::Hostile) => Target::Random,
     };
@@ -131,14 +162,12 @@ fn rule(row: &Row, intensity: Intensity, replicas: u16, every: Duration) -> Faul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::Family;
     use crate::workload::parse;
 
     #[test]
-    fn every_kind_of_process_and_network_fault_is_in_the_mix() {
+    fn every_kind_of_fault_is_in_the_mix() {
         let rules = rules(Intensity::Hostile, 3);
-        let families = [Family::Process, Family::Network];
-        for kind in FaultKind::ALL.into_iter().filter(|kind| families.contains(&kind.family())) {
+        for kind in FaultKind::ALL {
             assert!(rules.iter().any(|rule| rule.fault == kind), "{kind}");
         }
     }

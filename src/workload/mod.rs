@@ -82,6 +82,11 @@ pub struct Workload {
     /// survive; then the expected verdict is a violation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub beyond_budget: bool,
+    /// Whether at the end, after the heal, one replica is killed, an operation is
+    /// acknowledged without it, and it is started again a second later, when nobody asks
+    /// any more. By default with `"nemesis": "all"`, where there are 3 replicas or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latecomer: Option<bool>,
     /// The model that outcomes are judged by.
     #[serde(default = "default_model")]
     pub model: String,
@@ -235,6 +240,32 @@ pub struct Clients {
     pub amounts: Amounts,
     /// Zipf exponent of the choice of accounts; 0 is uniform.
     pub skew: f64,
+    /// With a `rate`: times at which clients are as fast as replies come, all at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst: Option<Burst>,
+    /// Share of the requests, 0 to 1, that are written in two pieces, 5 ms apart.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub split: f64,
+    /// One client more, which sends so many bad requests a second: amounts beyond 64 bits,
+    /// fields too few or too many, bytes that are no text. They are lines by `bad` in the
+    /// history, and no model applies them: who carries one out is caught by its effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bad: Option<f64>,
+}
+
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
+}
+
+/// Times without a pace.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Burst {
+    /// From one beginning to the next.
+    pub every: Span,
+    /// How long each lasts.
+    #[serde(rename = "for")]
+    pub lasts: Span,
 }
 
 impl Default for Clients {
@@ -247,6 +278,9 @@ impl Default for Clients {
             accounts: Accounts::Count(8),
             amounts: Amounts::default(),
             skew: 0.0,
+            burst: None,
+            split: 0.0,
+            bad: None,
         }
     }
 }
@@ -513,8 +547,21 @@ impl Workload {
     pub fn rules(&self) -> std::borrow::Cow<'_, [FaultRule]> {
         match self.nemesis.intensity() {
             None => self.nemesis.list().into(),
-            Some(intensity) => mix::rules(intensity, self.cluster.replicas).into(),
+            Some(intensity) => {
+                let rules = mix::rules(intensity, self.cluster.replicas);
+                rules.into_iter().filter(|rule| self.keeps(rule.fault.family())).collect()
+            }
         }
+    }
+
+    /// Whether a replica comes late at the end.
+    pub fn has_latecomer(&self) -> bool {
+        let everything = self.nemesis.intensity().is_some() && self.keeps(Family::Process);
+        self.cluster.replicas >= 3 && self.latecomer.unwrap_or(everything)
+    }
+
+    fn keeps(&self, family: Family) -> bool {
+        !self.nemesis.without().contains(&family)
     }
 
     /// Whether service is demanded: as asked, else only of the durable edition.

@@ -10,7 +10,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::{Deserialize, Serialize, de};
 
 use super::FaultRule;
-use crate::fault::{Link, Node};
+use crate::fault::{Family, Link, Node};
 
 /// What is broken: these rules, or everything.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -33,7 +33,7 @@ pub enum Everything {
 }
 
 /// Every kind of fault there is, and how much of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mix {
     /// How much.
@@ -41,11 +41,14 @@ pub struct Mix {
 }
 
 /// What can be said about the mix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MixOptions {
     /// How often faults come and how many nodes each hits.
     pub intensity: Intensity,
+    /// Families of faults that are left out; the others come as often as with them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<Family>,
 }
 
 /// How often faults come, and how many nodes each hits.
@@ -74,6 +77,11 @@ impl Nemesis {
             Self::Word(Everything::All) => Some(Intensity::default()),
             Self::Mix(mix) => Some(mix.all.intensity),
         }
+    }
+
+    /// The families that a mix of everything leaves out.
+    pub fn without(&self) -> &[Family] {
+        if let Self::Mix(mix) = self { &mix.all.without } else { &[] }
     }
 
     /// The rules as written; none for `all`.

@@ -132,6 +132,17 @@ fn clients(workload: &Workload) -> Rule {
         return refuse("clients.mix", "every share is 0; accepted: at least one share above 0");
     }
     within("clients.skew", clients.skew, 0.0, 5.0)?;
+    within("clients.split", clients.split, 0.0, 1.0)?;
+    if let Some(bad) = clients.bad {
+        within("clients.bad", bad, 0.01, 1000.0)?;
+    }
+    if let Some(burst) = clients.burst {
+        positive("clients.burst.every", burst.every)?;
+        positive("clients.burst.for", burst.lasts)?;
+        if clients.rate.is_none() {
+            return refuse("clients.burst", "clients without a `rate` are always as fast as replies come");
+        }
+    }
     if clients.amounts.min > clients.amounts.max {
         let message = format!(
             "found min {} above max {}; accepted: min at most max",

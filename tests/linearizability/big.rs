@@ -24,6 +24,8 @@ pub struct Shape {
     pub amount: u64,
     /// Replies lost at random, per 100,000.
     pub lost: u64,
+    /// Requests lost on the way, per 100,000: they never take effect.
+    pub unfired: u64,
     /// A client waits up to this long between operations.
     pub think: u64,
     pub timeout: u64,
@@ -45,6 +47,7 @@ impl Default for Shape {
             accounts: 8,
             amount: 100,
             lost: 0,
+            unfired: 0,
             think: 0,
             timeout: 1_000_000_000,
             fault_every: 0,
@@ -169,7 +172,9 @@ impl Sim {
             never_delivered: false,
         });
         let delay = 20_000 + self.rng.below(30_000);
-        self.after(delay, Tick::Arrive(number));
+        if self.shape.unfired == 0 || self.rng.below(100_000) >= self.shape.unfired {
+            self.after(delay, Tick::Arrive(number));
+        }
         self.after(self.shape.timeout, Tick::Timeout(number));
     }
 

@@ -45,7 +45,7 @@ impl Witness {
                 self.latest = (place, commit);
             }
             ToReplica::Install { last, bank, .. } => self.states.push((last, bank.into_owned())),
-            ToReplica::Promise { .. } | ToReplica::Fetch { .. } => {}
+            ToReplica::Promise { .. } | ToReplica::Fetch { .. } | ToReplica::Read { .. } => {}
         }
     }
 

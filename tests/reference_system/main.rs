@@ -141,25 +141,35 @@ fn both_programs_end_well_when_asked_to() {
 }
 
 #[test]
-fn a_damaged_log_is_refused_with_a_reason_and_a_torn_one_is_not() {
+fn a_damaged_log_is_set_aside_and_learned_anew_and_a_torn_one_is_cut() {
     let mut cluster = Cluster::start("durable", &[]);
     (0..5).for_each(|_| drop(cluster.ask_until_done("a b 1\n")));
     cluster.wait_for_files("b 105");
-    cluster.kill_all();
+    cluster.replicas[0] = None;
     let log = cluster.data(0).with_extension("log");
     let sound = std::fs::read(&log).unwrap();
     std::fs::write(&log, &sound[..sound.len() - 3]).unwrap();
     cluster.start_replica(0);
     cluster.replicas[0] = None;
-    let mut damaged = sound;
+    let mut damaged = std::fs::read(&log).unwrap();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 4;
     std::fs::write(&log, &damaged).unwrap();
-    let refused = Command::new(env!("CARGO_BIN_EXE_srv")).arg(cluster.data(0)).output().unwrap();
-    let reason = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(refused.status.code(), Some(1), "{reason}");
-    assert!(reason.contains("is damaged at byte") && reason.contains("replica-0.log"), "{reason}");
-    std::fs::remove_file(&log).unwrap();
+    cluster.start_replica(0);
+    let output = cluster.replicas[0].as_ref().unwrap().output();
+    assert!(output.contains("is damaged at byte") && output.contains("replica-0.log"), "{output}");
+    assert_eq!(std::fs::read(log.with_extension("log.damaged")).unwrap(), damaged, "kept as it was");
+    cluster.ask_until_done("a b 1\n");
+    cluster.wait_for_files("b 106");
+}
+
+#[test]
+fn a_data_file_without_its_log_is_refused_with_a_reason() {
+    let mut cluster = Cluster::start("durable", &[]);
+    cluster.ask_until_done("a b 1\n");
+    cluster.wait_for_files("b 101");
+    cluster.kill_all();
+    std::fs::remove_file(cluster.data(0).with_extension("log")).unwrap();
     let refused = Command::new(env!("CARGO_BIN_EXE_srv")).arg(cluster.data(0)).output().unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("forgot what it promised"));
 }

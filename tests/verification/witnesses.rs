@@ -8,6 +8,7 @@ use rsm_check::history::untyped::read_untyped;
 use rsm_check::history::{AccountId, Call, Completion, History, Observed, Operation};
 use rsm_check::op;
 use rsm_check::proof::{Claim, Orders};
+use rsm_check::verifier::passing::{Flaw, Passing};
 use rsm_check::verifier::{Finding, Subject};
 
 use super::bank::small::Rng;
@@ -86,6 +87,30 @@ fn in_a_row(case: &bank_small::Case, order: &[u32]) -> History {
 
 use super::bank::small as bank_small;
 
+/// What comes of an order while the history passes by.
+fn passes(case: &bank_small::Case, order: &[u32]) -> Result<String, Flaw> {
+    let operations = &case.history.operations;
+    let mut lines: Vec<(u64, usize, bool)> = Vec::new();
+    for (number, operation) in operations.iter().enumerate() {
+        lines.push((operation.invoke, number, false));
+        lines.extend(operation.completion.as_ref().map(|end| (end.index, number, true)));
+    }
+    lines.sort_unstable();
+    let mut named = order.iter().copied();
+    let rules = super::rules(case);
+    let mut passing = Passing::new(rules, || Ok(named.next()))?;
+    for (_, number, ends) in lines {
+        let operation = &operations[number];
+        match operation.completion.as_ref().filter(|_| ends) {
+            Some(end) => passing.ended(number as u32, end)?,
+            None => passing.invoked(number as u32, operation)?,
+        }
+    }
+    let never = (0..).zip(operations).filter(|(_, operation)| operation.never_delivered);
+    never.into_iter().try_for_each(|(number, _)| passing.never_delivered(number))?;
+    passing.finish()
+}
+
 #[test]
 fn what_the_search_accepts_of_a_bank_verifies_and_what_is_changed_only_if_it_is_right() {
     let (mut rng, mut right, mut wrong, mut accepted) = (Rng(1), 0, 0, 0);
@@ -107,6 +132,10 @@ fn what_the_search_accepts_of_a_bank_verifies_and_what_is_changed_only_if_it_is_
                 && super::bank::oracle::linearizable(&row(), &case.model, &[], 100_000) == Some(true);
             let finding = found(&subject, Claim::Witness(Orders(vec![order.clone()])));
             assert_eq!(confirmed(&finding), truth, "seed {seed}, {witness:?} -> {order:?}: {finding:?}");
+            if case.finals.is_empty() {
+                let passed = passes(&case, &order);
+                assert_eq!(passed.is_ok(), truth, "seed {seed}, {witness:?} -> {order:?}: {passed:?}");
+            }
             if truth { right += 1 } else { wrong += 1 }
         }
     }

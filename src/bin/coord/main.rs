@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use launch::Edition;
+use launch::bugs::{self, Planted};
+use launch::{Edition, say};
 use sequencer::Settings;
 
 /// The coordinator: takes transfers from clients on a free loopback port and orders them.
@@ -34,14 +35,23 @@ struct Arguments {
     /// Durable only: a request that could not be begun is refused after this long.
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     refuse_after_ms: u64,
+    #[command(flatten)]
+    planted: Planted,
     /// The loopback port of each replica, in an order that stays the same.
-    #[arg(value_name = "PORT", required = true, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_name = "PORT", required_unless_present = "bugs", value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(format) = arguments.planted.bugs {
+        say(format_args!("{}", bugs::list(format)));
+        return ExitCode::SUCCESS;
+    }
     demand_different_ports(&arguments.ports);
+    if let Err(error) = arguments.planted.plant(arguments.edition) {
+        Arguments::command().error(ErrorKind::ArgumentConflict, error).exit();
+    }
     let outcome = match arguments.edition {
         Edition::Classic => classic::run(&arguments.ports),
         Edition::Durable => runtime::run(&arguments.ports, settings(&arguments)),

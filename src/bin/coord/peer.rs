@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
+use crate::reference::bug::Bug;
 use crate::runtime::Happening;
 use crate::sequencer::Event;
 
@@ -57,7 +58,7 @@ pub async fn keep_connected(replica: usize, port: u16, happenings: UnboundedSend
         // A proxy may accept and then reset: only an answer shows that a replica is there.
         backoff = if heard { FIRST_BACKOFF } else { (backoff * 2).min(LONGEST_BACKOFF) };
         sleep(backoff).await;
-        if happenings.is_closed() {
+        if happenings.is_closed() || Bug::DropsReplica.is_planted() {
             return;
         }
     }

@@ -3,6 +3,8 @@
 //! The launch contract in one place (DESIGN: a free port on the loopback interface, one line that
 //! names it). It must not know what is served there.
 
+pub mod bugs;
+
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

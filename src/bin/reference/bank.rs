@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::bug::{self, Bug};
 use super::clock;
 use super::entry::Command;
 use super::transfer::Transfer;
@@ -72,7 +73,9 @@ impl Bank {
 
 /// The guard is strict, and holds as well where the taker's balance would leave 64 bits.
 fn guard(from: i64, to: i64, amount: i64) -> bool {
-    from > amount && to.checked_add(amount).is_some()
+    let enough =
+        from > amount || (Bug::GuardDiffers.is_planted() && bug::has_other_guard() && from == amount);
+    enough && to.checked_add(amount).is_some()
 }
 
 impl fmt::Display for Balances {

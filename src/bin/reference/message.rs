@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::bank::Bank;
+use super::bank::{Balances, Bank};
+use super::bug::Bug;
 use super::entry::{Entry, Position, Snapshot};
 use super::words::{BadWord, Words, write_entries, write_snapshot};
 
@@ -44,6 +45,15 @@ pub enum ToReplica<'a> {
         last: Position,
         /// The state.
         bank: Cow<'a, Bank>,
+    },
+    /// Only with [`Bug::StaleRead`]: tell these two balances.
+    Read {
+        /// The one that speaks.
+        incarnation: u64,
+        /// The first account.
+        from: String,
+        /// The second one.
+        to: String,
     },
 }
 
@@ -92,6 +102,8 @@ pub enum FromReplica<'a> {
         /// Where to start again.
         commit: u64,
     },
+    /// Only with [`Bug::StaleRead`]: as far as this replica has applied.
+    Balances(Balances),
 }
 
 impl fmt::Display for ToReplica<'_> {
@@ -108,6 +120,7 @@ impl fmt::Display for ToReplica<'_> {
                 write!(out, "install {incarnation} ")?;
                 write_snapshot(out, *last, bank)
             }
+            Self::Read { incarnation, from, to } => write!(out, "read {incarnation} {from} {to}"),
         }
     }
 }
@@ -125,12 +138,17 @@ impl TryFrom<&str> for ToReplica<'static> {
 }
 
 fn read_to_replica(verb: &str, words: &mut Words<'_>) -> Result<ToReplica<'static>, BadWord> {
-    if !["promise", "fetch", "append", "install"].contains(&verb) {
+    let reads = verb == "read" && Bug::StaleRead.is_planted();
+    if !["promise", "fetch", "append", "install"].contains(&verb) && !reads {
         return Err(BadWord::new("a message of the durable coordinator", verb));
     }
     let incarnation = words.counter("an incarnation")?;
     Ok(match verb {
         "promise" => ToReplica::Promise { incarnation },
+        "read" => {
+            let (from, to) = (words.parse("an account")?, words.parse("an account")?);
+            ToReplica::Read { incarnation, from, to }
+        }
         "fetch" => ToReplica::Fetch { incarnation, after: words.counter("an index")? },
         "append" => ToReplica::Append {
             incarnation,
@@ -162,6 +180,7 @@ impl fmt::Display for FromReplica<'_> {
             }
             Self::Appended { incarnation, index } => write!(out, "appended {incarnation} {index}"),
             Self::Mismatch { incarnation, commit } => write!(out, "mismatch {incarnation} {commit}"),
+            Self::Balances(balances) => write!(out, "balances {balances}"),
         }
     }
 }
@@ -180,8 +199,12 @@ impl TryFrom<&str> for FromReplica<'static> {
 
 fn read_from_replica(verb: &str, words: &mut Words<'_>) -> Result<FromReplica<'static>, BadWord> {
     let known = ["promised", "fenced", "entries", "state", "appended", "mismatch"];
-    if !known.contains(&verb) {
+    if !(known.contains(&verb) || verb == "balances" && Bug::StaleRead.is_planted()) {
         return Err(BadWord::new("an answer of a durable replica", verb));
+    }
+    if verb == "balances" && Bug::StaleRead.is_planted() {
+        let (from, to) = (words.parse("a balance")?, words.parse("a balance")?);
+        return Ok(FromReplica::Balances(Balances { from, to }));
     }
     let incarnation = words.counter("an incarnation")?;
     Ok(match verb {

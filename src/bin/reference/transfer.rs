@@ -6,6 +6,8 @@
 use std::fmt;
 use std::num::IntErrorKind;
 
+use super::bug::Bug;
+
 /// Longest account name, in bytes.
 pub const MAX_NAME: usize = 64;
 /// Longest request line, in bytes, its newline not counted.
@@ -74,10 +76,14 @@ fn name(text: &str) -> Result<String, Malformed> {
 }
 
 fn parse_amount(text: &str) -> Result<i64, Malformed> {
-    let amount: i64 = text.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
-        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => Malformed::AmountRange,
-        _ => Malformed::Amount,
-    })?;
+    let wrapped = text.parse().ok().filter(|_: &i128| Bug::WrapAround.is_planted()).map(|wide| wide as i64);
+    let amount: i64 =
+        wrapped.map_or_else(|| text.parse(), Ok).map_err(|error: std::num::ParseIntError| {
+            match error.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => Malformed::AmountRange,
+                _ => Malformed::Amount,
+            }
+        })?;
     if amount < 0 { Err(Malformed::Negative) } else { Ok(amount) }
 }
 

@@ -13,11 +13,13 @@ mod reference;
 mod replica;
 mod server;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
-use launch::Edition;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use launch::bugs::{self, Planted};
+use launch::{Edition, say};
 
 /// One replica: keeps account balances in DATAFILE and listens on a free loopback port.
 #[derive(Debug, Parser)]
@@ -29,13 +31,25 @@ struct Arguments {
     /// Durable only: bytes added to the log before it is summed up in a new one.
     #[arg(long, value_name = "N", default_value_t = 4 << 20)]
     compact_bytes: u64,
+    #[command(flatten)]
+    planted: Planted,
     /// The balances. The durable edition keeps DATAFILE.log and DATAFILE.lock beside it.
-    #[arg(value_name = "DATAFILE")]
-    data: PathBuf,
+    #[arg(value_name = "DATAFILE", required_unless_present = "bugs")]
+    data: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let Arguments { edition, compact_bytes, data } = Arguments::parse();
+    let Arguments { edition, compact_bytes, planted, data } = Arguments::parse();
+    let (Some(data), None) = (data, planted.bugs) else {
+        say(format_args!("{}", bugs::list(planted.bugs.unwrap_or(bugs::Format::Text))));
+        return ExitCode::SUCCESS;
+    };
+    if let Err(error) = planted.plant(edition) {
+        Arguments::command().error(ErrorKind::ArgumentConflict, error).exit();
+    }
+    if is_second(&data) {
+        reference::bug::have_other_guard();
+    }
     let outcome = match edition {
         Edition::Classic => classic::run(&data),
         Edition::Durable => server::run(&data, replica::Limits { compact_bytes, fetch_entries: 2048 }),
@@ -47,4 +61,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The replica that a planted bug makes differ from the others: the nearest directory that
+/// is named after anything but its data ends in 2.
+fn is_second(data: &Path) -> bool {
+    let names = data.ancestors().skip(1).filter_map(Path::file_name);
+    let mut told = names.filter(|name| *name != "data");
+    told.next().is_some_and(|name| name.to_string_lossy().ends_with('2'))
 }

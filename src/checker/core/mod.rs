@@ -13,6 +13,7 @@
 mod bank;
 mod cases;
 mod model;
+pub mod picture;
 mod search;
 mod ways;
 mod weaken;

@@ -94,8 +94,12 @@ impl Meter {
         if self.ticks.is_multiple_of(STRIDE) { self.look(units) } else { Ok(()) }
     }
 
+    /// Looks at once, whatever was done before.
+    ///
+    /// # Errors
+    /// As those of [`tick`](Self::tick).
     #[cold]
-    fn look(&mut self, units: usize) -> Result<(), Stop> {
+    pub fn look(&mut self, units: usize) -> Result<(), Stop> {
         let bytes = self.held + units * self.unit;
         self.peak = self.peak.max(bytes);
         if bytes > self.memory {

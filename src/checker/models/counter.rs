@@ -1,8 +1,12 @@
 //! `counter`: add n (a signed 64-bit integer), read the sum; it begins at 0.
 
+mod ladder;
+
 use serde_json::Value;
 
-use super::{Model, Parsed, Step, agrees, nothing, unknown};
+use super::{Direct, Model, Operation, Parsed, Step, agrees, nothing, unknown};
+use crate::checker::linearizability::Stop;
+use crate::checker::linearizability::budget::Meter;
 
 /// A counter.
 #[derive(Debug, Clone, Copy, Default)]
@@ -93,5 +97,14 @@ impl Model for Counter {
             (Add(more), Read) | (Read, Add(more)) => *more == 0,
             _ => true,
         }
+    }
+
+    fn directly(
+        &self,
+        operations: &[Operation<CounterCall, i64>],
+        part: &[u32],
+        meter: &mut Meter,
+    ) -> Result<Option<Direct>, Stop> {
+        ladder::decide(operations, part, self.initial, meter)
     }
 }

@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use super::engine::{Engine, Found};
-use super::problem::{Operations, Part, parts};
+use super::problem::{Event, Operations, Part, parts};
 use super::stage::{STAGES, Stage};
-use super::{Model, Outcome, Violation, witness};
+use super::{Direct, Model, Outcome, Violation, witness};
 use crate::checker::linearizability::budget::Meter;
 use crate::checker::linearizability::{Budget, Stop};
 
@@ -111,6 +111,25 @@ impl<M: Model> Search<'_, M> {
         last
     }
 
+    /// By the model's own way.
+    fn directly(&self, meter: &mut Meter) -> Result<Found<M::State>, Stop> {
+        Ok(match self.model.directly(self.operations, &self.part.members(), meter)? {
+            None => Found::Open,
+            Some(Direct::Order(order)) => Found::Order(order),
+            Some(Direct::Fails { operation, prefix }) => {
+                let concurrent = self.part.open_when(self.operations, operation);
+                let returns = self.operations[operation as usize].returns;
+                let before = |&&event: &&Event| match event {
+                    Event::Return(number) => self.operations[number as usize].returns < returns,
+                    Event::Invoke(_) => false,
+                };
+                let explained = self.part.events.iter().filter(before).count();
+                let states = Vec::from_iter(witness::leads_to(self.model, self.operations, &prefix));
+                Found::Dead { operation, concurrent, states, prefix, explained }
+            }
+        })
+    }
+
     fn holds(&self, order: &[u32]) -> bool {
         witness::holds(self.model, self.operations, order)
     }
@@ -129,6 +148,9 @@ impl<M: Model> Search<'_, M> {
 
     /// As narrow as the part allows; gives up if more is open than any width holds.
     fn run(&self, stage: Stage, part: &Part, meter: &mut Meter) -> Found<M::State> {
+        if stage == Stage::Direct {
+            return self.directly(meter).unwrap_or_else(|stop| Found::Stopped { stop, explained: 0 });
+        }
         let slots = if stage.relaxed() { part.definite } else { part.slots };
         match slots {
             0..=64 => self.with::<1>(stage, part, meter),

@@ -138,6 +138,8 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
         let slot = self.slot(number);
         let observes = self.model.observes(&self.operations[number as usize].input);
         self.visited.clear();
+        // A narrow search may have left some behind, which do not explain what returned.
+        self.dearer.clear();
         let mut starts = Vec::new();
         for at in 0..self.frontier.len() {
             self.tick(meter)?;

@@ -3,12 +3,16 @@
 //! A dequeue that found nothing is `fail`. An indeterminate dequeue may have taken
 //! whatever stood first.
 
+mod greedy;
+
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::values::{ValueId, Values};
-use super::{Model, Parsed, Step, agrees, nothing, unknown};
+use super::{Direct, Model, Operation, Parsed, Step, agrees, nothing, unknown};
+use crate::checker::linearizability::Stop;
+use crate::checker::linearizability::budget::Meter;
 
 /// A queue.
 #[derive(Debug, Clone, Default)]
@@ -105,5 +109,14 @@ impl Model for FifoQueue {
 
     fn weight(&self, state: &Arc<[ValueId]>) -> usize {
         16 + 4 * state.len()
+    }
+
+    fn directly(
+        &self,
+        operations: &[Operation<FifoQueueCall, ValueId>],
+        part: &[u32],
+        meter: &mut Meter,
+    ) -> Result<Option<Direct>, Stop> {
+        greedy::decide(operations, part, meter)
     }
 }

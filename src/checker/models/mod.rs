@@ -92,6 +92,8 @@ use std::hash::Hash;
 
 use serde_json::Value;
 
+use crate::checker::linearizability::Stop;
+use crate::checker::linearizability::budget::Meter;
 pub use cas_register::{CasRegister, CasRegisterCall};
 pub use counter::{Counter, CounterCall};
 pub use decide::{check, check_in_stages};
@@ -205,6 +207,38 @@ pub trait Model {
     fn weight(&self, _state: &Self::State) -> usize {
         0
     }
+
+    /// Decides all operations of a part by a way of the model's own, where one is known
+    /// that is better than any search; they are named by their positions in `operations`
+    /// and stand in the order of their invocations. `None`: it must be searched.
+    ///
+    /// Promises: what fails, fails. An order is replayed, whatever is promised.
+    ///
+    /// # Errors
+    /// A budget ran out.
+    fn directly(
+        &self,
+        _operations: &[Operation<Self::Input, Self::Output>],
+        _part: &[u32],
+        _meter: &mut Meter,
+    ) -> Result<Option<Direct>, Stop> {
+        Ok(None)
+    }
+}
+
+/// What [`Model::directly`] found of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Direct {
+    /// This order explains it.
+    Order(Vec<u32>),
+    /// No order does.
+    Fails {
+        /// The first operation, by returns, that no order explains together with all
+        /// that returned before it.
+        operation: u32,
+        /// An order that explains what returned before it.
+        prefix: Vec<u32>,
+    },
 }
 
 /// What [`Model::parse`] gives: an input and what is known of the output.

@@ -91,6 +91,27 @@ impl Part {
         let events = self.events[..end.unwrap_or(self.events.len())].to_vec();
         Self { events, ..*self }
     }
+
+    /// Its operations in the order of their invocations.
+    pub fn members(&self) -> Vec<u32> {
+        let invoked = self.events.iter().filter_map(|&event| match event {
+            Event::Invoke(number) => Some(number),
+            Event::Return(_) => None,
+        });
+        invoked.collect()
+    }
+
+    /// The other operations that are open when one returns, indeterminate ones too.
+    pub fn open_when<I, O>(&self, operations: &[Operation<I, O>], operation: u32) -> Vec<u32> {
+        let Some(now) = operations[operation as usize].returns else { return Vec::new() };
+        let open = |&number: &u32| {
+            let other = &operations[number as usize];
+            number != operation && other.invoke < now && other.returns.is_none_or(|returns| returns > now)
+        };
+        let mut open: Vec<u32> = self.members().into_iter().filter(open).collect();
+        open.sort_unstable();
+        open
+    }
 }
 
 /// The parts, in the order of their first operations, and the slot of every operation.

@@ -11,39 +11,55 @@ use crate::checker::linearizability::Stop;
 /// One way to search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// Not searched: by the model's own way, if it has one ([`super::Model::directly`]).
+    Direct,
     /// All attempts are kept; given up when there are more than this.
     Exact(usize),
     /// Indeterminate operations are not used up; given up above so many attempts.
     Relaxed(usize),
+    /// The same, but after each return only so many attempts are kept, those that used
+    /// the fewest indeterminate operations: it may only accept.
+    Narrow(usize),
     /// After each return so many attempts are kept: what they do not find may exist.
     Beam(usize),
 }
 
-/// What [`super::check`] does. Most parts need no more than the first.
-pub const STAGES: [Stage; 5] =
-    [Stage::Exact(256), Stage::Relaxed(1 << 14), Stage::Beam(32), Stage::Beam(512), Stage::Exact(usize::MAX)];
+/// What [`super::check`] does. Most parts need no more than the first three.
+pub const STAGES: [Stage; 7] = [
+    Stage::Direct,
+    Stage::Narrow(8),
+    Stage::Exact(256),
+    Stage::Relaxed(1 << 14),
+    Stage::Beam(32),
+    Stage::Beam(512),
+    Stage::Exact(usize::MAX),
+];
+
+/// Attempts at once between two returns of a narrow search.
+const NARROW_MOST: usize = 1 << 14;
 
 impl Stage {
     /// How many attempts may exist at once.
     pub(super) fn most(self) -> usize {
         match self {
             Self::Exact(most) | Self::Relaxed(most) => most,
-            Self::Beam(_) => usize::MAX,
+            Self::Narrow(_) => NARROW_MOST,
+            Self::Beam(_) | Self::Direct => usize::MAX,
         }
     }
 
     /// How many attempts are kept after a return.
     pub(super) fn width(self) -> usize {
-        if let Self::Beam(width) = self { width } else { usize::MAX }
+        if let Self::Beam(width) | Self::Narrow(width) = self { width } else { usize::MAX }
     }
 
     /// Whether running out of attempts is a proof.
     pub(super) fn refutes(self) -> bool {
-        !matches!(self, Self::Beam(_))
+        !matches!(self, Self::Beam(_) | Self::Narrow(_))
     }
 
     pub(super) fn relaxed(self) -> bool {
-        matches!(self, Self::Relaxed(_))
+        matches!(self, Self::Relaxed(_) | Self::Narrow(_))
     }
 }
 

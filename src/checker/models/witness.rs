@@ -72,7 +72,12 @@ pub(super) fn holds<M: Model>(model: &M, operations: &Operations<M>, order: &[u3
         && replay(model, operations, order).is_ok()
 }
 
-fn replay<M: Model>(model: &M, operations: &Operations<M>, order: &[u32]) -> Result<(), String> {
+/// The state that an order leads to, if it can be replayed.
+pub(super) fn leads_to<M: Model>(model: &M, operations: &Operations<M>, order: &[u32]) -> Option<M::State> {
+    replay(model, operations, order).ok()
+}
+
+fn replay<M: Model>(model: &M, operations: &Operations<M>, order: &[u32]) -> Result<M::State, String> {
     let mut state = model.initial();
     for &number in order {
         let operation = &operations[number as usize];
@@ -84,5 +89,5 @@ fn replay<M: Model>(model: &M, operations: &Operations<M>, order: &[u32]) -> Res
             )
         })?;
     }
-    Ok(())
+    Ok(state)
 }

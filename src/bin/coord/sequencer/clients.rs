@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{Output, Reply, Settings};
 use crate::reference::bank::Balances;
+use crate::reference::bug::Bug;
 use crate::reference::transfer::Transfer;
 
 #[derive(Debug)]
@@ -77,7 +78,11 @@ impl Clients {
             out.push(Output::Reply { client: first.client, reply });
         }
         while let Some(first) = pop_if(&mut self.placed, |placed| late(placed.since, settings.deadline)) {
-            out.push(Output::Reply { client: first.client, reply: Reply::Unknown });
+            let reply = match Bug::RefusedYetApplied.is_planted() {
+                false => Reply::Unknown,
+                true => Reply::Refused("no majority of replicas answered in time"),
+            };
+            out.push(Output::Reply { client: first.client, reply });
         }
     }
 }

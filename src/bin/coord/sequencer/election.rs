@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Output, Sequencer, name};
 use crate::reference::bank::Bank;
+use crate::reference::bug::Bug;
 use crate::reference::entry::{Command, Entry, Position};
 use crate::reference::log::Log;
 use crate::reference::message::ToReplica;
@@ -78,7 +79,11 @@ impl Sequencer {
         if grants().count() < self.majority() {
             return;
         }
-        if let Some((target, source)) = grants().max() {
+        let newest = match Bug::LongestLog.is_planted() {
+            false => grants().max(),
+            true => grants().max_by_key(|(last, _)| last.index),
+        };
+        if let Some((target, source)) = newest {
             self.phase = Phase::Fetching { source, target };
             (self.log, self.bank, self.commit) = (Log::default(), Bank::default(), 0);
             self.fetch_more(now);

@@ -5,14 +5,17 @@
 //! apart what may still be refused. It keeps nothing that it cannot rebuild from any majority. It
 //! must not know sockets, clocks or threads.
 
+mod bugs;
 mod clients;
 mod election;
 mod link;
 mod replication;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::reference::bank::{Balances, Bank};
+use crate::reference::bug::Bug;
 use crate::reference::log::Log;
 use crate::reference::message::{FromReplica, ToReplica};
 use crate::reference::transfer::Transfer;
@@ -112,6 +115,8 @@ pub struct Sequencer {
     clients: Clients,
     noted: (u64, Duration),
     out: Vec<Output>,
+    /// Only for [`Bug::StaleRead`]: clients that wait for a replica's word, by replica.
+    reads: Vec<VecDeque<u64>>,
 }
 
 impl Sequencer {
@@ -130,12 +135,14 @@ impl Sequencer {
             clients: Clients::default(),
             noted: (0, Duration::ZERO),
             out: Vec::new(),
+            reads: vec![VecDeque::new(); replicas],
         }
     }
 
     /// More than half, so that any two majorities share a replica.
     fn majority(&self) -> usize {
-        self.links.len() / 2 + 1
+        let more_than_half = self.links.len() / 2 + 1;
+        if Bug::Minority.is_planted() { (self.links.len() / 2).max(1) } else { more_than_half }
     }
 
     /// Takes one event. What follows from it is done by [`Sequencer::flush`], so that a burst of
@@ -145,6 +152,7 @@ impl Sequencer {
             Event::Connected { replica, connection } => {
                 // The end of an earlier connection may be told late, or never.
                 self.restart_if_source(replica, now);
+                self.abandon_reads(replica);
                 self.links[replica].connected(connection, now);
                 self.greet(replica, now);
             }
@@ -159,6 +167,9 @@ impl Sequencer {
                 }
             }
             Event::Unreachable { replica } => self.links[replica].contact = Contact::Failed,
+            Event::Request { client, transfer } if bugs::is_for_a_replica(&transfer) => {
+                self.ask_a_replica(client, &transfer, now);
+            }
             Event::Request { client, transfer } => {
                 self.clients.arrive(client, now, transfer);
             }
@@ -214,6 +225,7 @@ impl Sequencer {
             }
             FromReplica::Appended { incarnation, index } => self.appended(replica, incarnation, index),
             FromReplica::Mismatch { incarnation, commit } => self.mismatched(replica, incarnation, commit),
+            FromReplica::Balances(balances) => self.replica_read(replica, balances),
         }
     }
 
@@ -235,6 +247,7 @@ impl Sequencer {
     }
 
     fn lose(&mut self, replica: usize, now: Duration) {
+        self.abandon_reads(replica);
         self.links[replica].lost();
         self.restart_if_source(replica, now);
     }

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::link::Link;
-use super::{Output, Sequencer, name};
+use super::{Output, Sequencer, bugs, name};
+use crate::reference::bug::Bug;
 use crate::reference::entry::{Command, Entry, Position};
 use crate::reference::message::ToReplica;
 
@@ -77,7 +78,8 @@ impl Sequencer {
         };
         let (incarnation, commit) = (self.incarnation, self.commit);
         let next = after + 1 + entries.len() as u64;
-        let message = ToReplica::Append { incarnation, previous, commit, entries: Cow::Borrowed(entries) };
+        let entries = bugs::order_for(replica, incarnation, entries);
+        let message = ToReplica::Append { incarnation, previous, commit, entries };
         let line = message.to_string();
         self.links[replica].next = next;
         self.links[replica].told_commit = commit.min(next - 1);
@@ -131,6 +133,9 @@ impl Sequencer {
     /// The only place where the bank moves and clients are answered, entry by entry.
     fn commit_through(&mut self, index: u64) {
         let count = (index - self.commit) as usize;
+        if Bug::LostUpdate.is_planted() {
+            return self.commit_side_by_side(count);
+        }
         for entry in self.log.after(self.commit, count).unwrap_or(&[]) {
             self.commit += 1;
             let balances = self.bank.apply(&entry.command);

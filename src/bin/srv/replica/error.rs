@@ -23,8 +23,7 @@ pub enum ReplicaError {
     /// The log is damaged where it was durable.
     #[error(
         "{path} is damaged at byte {offset}: {found}. No crash leaves that, so entries that this \
-         replica acknowledged may be gone. Restore the file; begin anew without it only while all \
-         other replicas run and agree"
+         replica acknowledged may be gone"
     )]
     Corrupt {
         /// The log file.

@@ -5,6 +5,7 @@
 //! what the world sees (`publish`). It must not know sockets, clocks, or how many replicas there
 //! are; the order of entries is the coordinator's business.
 
+mod bugs;
 mod error;
 pub mod storage;
 mod wal;
@@ -12,6 +13,7 @@ mod wal;
 use std::borrow::Cow;
 
 use crate::reference::bank::Bank;
+use crate::reference::bug::Bug;
 use crate::reference::entry::{Entry, Position};
 use crate::reference::log::Log;
 use crate::reference::message::{FromReplica, ToReplica};
@@ -61,18 +63,23 @@ pub struct Replica<S> {
 impl<S: Storage> Replica<S> {
     /// Remembers what the disk holds; on an empty disk, begins. Also says what is worth a line.
     pub fn open(mut storage: S, limits: Limits) -> Result<(Self, String), ReplicaError> {
-        let (memory, wal, story) = match wal::recover(&mut storage)? {
-            None => begin(&mut storage)?,
-            Some(mut found) => {
-                settle(&mut storage, &mut found)?;
-                let place = found.memory.log.last();
-                let story = format!(
-                    "recovered position {}, promised {}, applied {}, torn bytes cut {}",
-                    place.index, found.memory.promised, found.memory.applied, found.torn
-                );
-                (found.memory, found.wal, story)
-            }
-        };
+        let recovered = wal::recover(&mut storage);
+        let (memory, wal, story) =
+            match recovered.map(|found| found.filter(|_| !Bug::RestartsEmpty.is_planted())) {
+                Err(damage @ ReplicaError::Corrupt { .. }) => begin_again(&mut storage, &damage)?,
+                Err(other) => return Err(other),
+                Ok(None) => begin(&mut storage)?,
+                Ok(Some(mut found)) => {
+                    bugs::believe_data_file(&mut storage, &mut found.memory)?;
+                    settle(&mut storage, &mut found)?;
+                    let place = found.memory.log.last();
+                    let story = format!(
+                        "recovered position {}, promised {}, applied {}, torn bytes cut {}",
+                        place.index, found.memory.promised, found.memory.applied, found.torn
+                    );
+                    (found.memory, found.wal, story)
+                }
+            };
         let mut replica = Self {
             storage,
             wal,
@@ -83,6 +90,7 @@ impl<S: Storage> Replica<S> {
             published: None,
             figures: Figures::default(),
         };
+        bugs::mistake_entry_in_flight(&mut replica.memory);
         replica.publish()?;
         Ok((replica, story))
     }
@@ -95,6 +103,7 @@ impl<S: Storage> Replica<S> {
             ToReplica::Append { incarnation, previous, commit, entries } => {
                 self.append(incarnation, previous, commit, entries.into_owned())?.to_string()
             }
+            ToReplica::Read { from, to, .. } => bugs::read(&self.memory.bank, &from, &to).to_string(),
             ToReplica::Install { incarnation, last, bank } => {
                 self.install(incarnation, last, bank.into_owned()).to_string()
             }
@@ -106,10 +115,12 @@ impl<S: Storage> Replica<S> {
     /// Makes the group durable, and only then releases its answers.
     pub fn finish_group(&mut self) -> Result<Vec<Answer>, ReplicaError> {
         if !self.wal.is_clean() {
-            if self.recorded_commit < self.memory.commit {
+            if self.recorded_commit < self.memory.commit && !Bug::InPlace.is_planted() {
                 self.record_commit();
             }
-            self.sync_log()?;
+            if let Err(error) = self.sync_log() {
+                return if bugs::goes_on_after(&error) { Ok(Vec::new()) } else { Err(error) };
+            }
             self.figures.groups += 1;
         }
         self.memory.apply_committed();
@@ -125,8 +136,12 @@ impl<S: Storage> Replica<S> {
             return Ok(());
         }
         let text = self.memory.bank.to_string();
+        if Bug::InPlace.is_planted() {
+            return self.publish_in_place(&text);
+        }
         replace(&mut self.storage, (Name::NextData, Name::Data), text.as_bytes())
-            .map_err(|e| ReplicaError::io(&self.storage, "replace", Name::Data, e))?;
+            .map_err(|e| ReplicaError::io(&self.storage, "replace", Name::Data, e))
+            .or_else(|error| if bugs::goes_on_after(&error) { Ok(()) } else { Err(error) })?;
         self.published = Some(self.memory.applied);
         if self.recorded_commit < self.memory.commit {
             self.record_commit();
@@ -200,7 +215,11 @@ impl<S: Storage> Replica<S> {
     /// follows it: a late or repeated message must not shorten the log.
     fn keep(&mut self, mut after: u64, mut entries: Vec<Entry>) -> Result<(), BadLine> {
         let known = entries.iter().take_while(|entry| self.knows(&mut after, entry)).count();
-        entries.drain(..known);
+        if Bug::RetryIsNew.is_planted() && known == entries.len() {
+            after = self.memory.log.last().index;
+        } else {
+            entries.drain(..known);
+        }
         if entries.is_empty() {
             return Ok(());
         }
@@ -226,7 +245,8 @@ impl<S: Storage> Replica<S> {
     /// matching). What the base sums up is committed, hence the same for every coordinator.
     fn holds(&self, place: Position) -> bool {
         let log = &self.memory.log;
-        place.index <= log.base().index || log.position_at(place.index) == Some(place)
+        let at = log.position_at(place.index);
+        place.index <= log.base().index || at == Some(place) || (Bug::NoFencing.is_planted() && at.is_some())
     }
 
     /// Replaces what this replica lacks by a committed state. Entries that follow the same place
@@ -250,7 +270,7 @@ impl<S: Storage> Replica<S> {
     }
 
     fn is_fenced(&self, incarnation: u64) -> bool {
-        incarnation < self.memory.promised
+        incarnation < self.memory.promised && !Bug::NoFencing.is_planted()
     }
 
     fn fenced(&self) -> FromReplica<'static> {
@@ -291,13 +311,26 @@ impl<S: Storage> Replica<S> {
 fn begin(storage: &mut impl Storage) -> Result<(Memory, Wal, String), ReplicaError> {
     let data = storage.read(Name::Data);
     let data = data.map_err(|e| ReplicaError::io(storage, "read", Name::Data, e))?;
-    if data.is_some() {
+    if data.is_some() && !Bug::RestartsEmpty.is_planted() {
         let (data, log) = (storage.path(Name::Data), storage.path(Name::Log));
         return Err(ReplicaError::LogMissing { data, log });
     }
     let (memory, mut wal) = (Memory::default(), Wal::default());
     wal.rewrite(storage, &memory).map_err(|e| ReplicaError::io(storage, "create", Name::Log, e))?;
     Ok((memory, wal, "started with an empty log".into()))
+}
+
+/// What a damaged log still says cannot be told from what it no longer says. It is kept for
+/// whoever asks why, and the replica learns everything anew from the others.
+fn begin_again(
+    storage: &mut impl Storage,
+    damage: &ReplicaError,
+) -> Result<(Memory, Wal, String), ReplicaError> {
+    let (memory, mut wal) = (Memory::default(), Wal::default());
+    let aside = storage.rename(Name::Log, Name::DamagedLog);
+    aside.map_err(|e| ReplicaError::io(storage, "set aside", Name::Log, e))?;
+    wal.rewrite(storage, &memory).map_err(|e| ReplicaError::io(storage, "create", Name::Log, e))?;
+    Ok((memory, wal, format!("started with an empty log, for {damage}")))
 }
 
 /// What a predecessor wrote may be read and still not be on disk. Before a word is said about it,

@@ -5,6 +5,8 @@
 
 use std::io;
 
+use crate::reference::bug::Bug;
+
 /// The files that a replica owns. Closed, so that no path is ever computed from data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
@@ -12,6 +14,8 @@ pub enum Name {
     Log,
     /// A log being written, not yet in force.
     NextLog,
+    /// A log that was found damaged, kept for whoever wants to know why.
+    DamagedLog,
     /// The data file of the exercise, derived from the log.
     Data,
     /// A data file being written, not yet in force.
@@ -43,5 +47,5 @@ pub fn replace(storage: &mut impl Storage, (next, name): (Name, Name), bytes: &[
     storage.create(next, bytes)?;
     storage.sync(next)?;
     storage.rename(next, name)?;
-    storage.sync_dir()
+    if Bug::NoDirSync.is_planted() { Ok(()) } else { storage.sync_dir() }
 }

@@ -11,7 +11,8 @@ use std::io;
 use super::ReplicaError;
 use super::storage::{Name, Storage, replace};
 use crate::reference::bank::Bank;
-use crate::reference::entry::{Entry, Position, Snapshot};
+use crate::reference::bug::{self, Bug};
+use crate::reference::entry::{Command, Entry, Position, Snapshot};
 use crate::reference::log::Log;
 use crate::reference::words::{BadWord, Words, write_entries, write_snapshot};
 
@@ -36,8 +37,27 @@ impl Memory {
         while self.applied < self.commit {
             let Some([entry]) = self.log.after(self.applied, 1) else { return };
             self.bank.apply(&entry.command);
+            if Bug::LocalTime.is_planted() {
+                self.bank.time = self.bank.time.map(|_| bug::time_of_day());
+            }
             self.applied += 1;
         }
+    }
+}
+
+impl Memory {
+    /// [`Bug::WallClockOrder`].
+    fn apply_committed_by_time(&mut self) {
+        let count = usize::try_from(self.commit.saturating_sub(self.applied)).unwrap_or(usize::MAX);
+        let mut entries = self.log.after(self.applied, count).unwrap_or(&[]).to_vec();
+        entries.sort_by_key(|entry| match entry.command {
+            Command::Noop => i64::MIN,
+            Command::Transfer { time, .. } => time,
+        });
+        for entry in &entries {
+            self.bank.apply(&entry.command);
+        }
+        self.applied += entries.len() as u64;
     }
 }
 
@@ -84,7 +104,9 @@ impl Wal {
         }
         let frame = frame(&self.staged);
         storage.append(Name::Log, frame.as_bytes())?;
-        storage.sync(Name::Log)?;
+        if !Bug::AckBeforeSync.is_planted() || bug::background_sync_is_due() {
+            storage.sync(Name::Log)?;
+        }
         self.length += frame.len() as u64;
         self.staged.clear();
         Ok(())
@@ -154,6 +176,9 @@ pub fn recover(storage: &mut impl Storage) -> Result<Option<Recovered>, ReplicaE
         return Err(corrupt(length, found.into()));
     }
     memory.commit = memory.commit.min(memory.log.last().index);
+    if Bug::WallClockOrder.is_planted() {
+        memory.apply_committed_by_time();
+    }
     memory.apply_committed();
     let torn = rest.len() as u64;
     Ok(Some(Recovered { memory, wal: Wal { length, base_length, ..Wal::default() }, torn }))

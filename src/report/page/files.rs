@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::text::{one_line, shorten};
 use crate::history::data_file::{DataFile, parse_data_file};
 use crate::recorded::ReplicaFile;
+use crate::report::text::{one_line, shorten};
 
 /// Rows of the table; more are counted, not shown.
 const ROWS: usize = 200;
@@ -40,7 +40,7 @@ pub fn draw(files: &[ReplicaFile]) -> Markup {
         rows.truncate(ROWS);
     }
     html! {
-        div.wide {
+        div.wide tabindex="0" role="group" aria-label="Files of the replicas" {
             table.files {
                 thead { tr { th scope="col" { "Line" } @for file in files { (head(file)) } } }
                 tbody { @for row in &rows { (draw_row(row)) } }

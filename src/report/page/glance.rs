@@ -6,6 +6,7 @@
 
 use maud::{Markup, html};
 
+use super::colour;
 use crate::checker::node_life::{Interval, down, of_operation, seconds};
 use crate::fault::{FaultKind, Node};
 use crate::history::{FaultSpan, History};
@@ -113,7 +114,7 @@ fn ends(fault: &FaultSpan) -> Interval {
 
 fn shade(axis: &Axis, fault: &FaultSpan) -> Markup {
     let (x, width) = axis.span(ends(fault));
-    html! { rect class={ "shade " (fault.kind.name()) } x=(round(x)) y="0" width=(round(width)) height=(BARS) {} }
+    html! { rect class={ "shade " (colour::class(fault.kind)) } x=(round(x)) y="0" width=(round(width)) height=(BARS) {} }
 }
 
 fn lane(history: &History, axis: &Axis, node: Node, row: usize) -> Markup {
@@ -124,7 +125,7 @@ fn lane(history: &History, axis: &Axis, node: Node, row: usize) -> Markup {
         rect.up x=(LEFT) y=(y) width=(WIDTH) height=(LANE - 6.0) {}
         @for fault in faults {
             @let (x, width) = axis.span(ends(fault));
-            rect class=(fault.kind.name()) x=(round(x)) y=(y) width=(round(width)) height=(LANE - 6.0) {
+            rect class=(colour::class(fault.kind)) x=(round(x)) y=(y) width=(round(width)) height=(LANE - 6.0) {
                 title { (fault.kind) " of " (node) " from " (seconds(fault.begin)) " to " (fault.end.map_or("the end".into(), seconds)) }
             }
         }
@@ -155,7 +156,7 @@ fn legend(history: &History) -> Markup {
             span.key { span class="swatch ok" {} "acknowledged" }
             span.key { span class="swatch info" {} "outcome unknown" }
             span.key { span class="swatch fail" {} "did not happen" }
-            @for kind in kinds { span.key { span class={ "swatch " (kind.name()) } {} (kind) } }
+            @for kind in kinds { span.key { span class={ "swatch " (colour::class(kind)) } {} (kind) } }
             span.key { span class="swatch down" {} "not up" }
             @if history.faults.len() > MARKS { span.key { "only the first " (MARKS) " faults are drawn" } }
         }
