@@ -149,9 +149,12 @@ mod tests {
 
     #[test]
     fn a_crash_at_an_end_that_was_asked_for_is_told_and_a_kill_is_not() {
-        let build = dying_coord()
-            .exit(6 * S, Node::Srv(1), true, "ended by SIGSEGV")
-            .exit(6 * S, Node::Srv(3), true, "ended by SIGTERM");
+        let build = dying_coord().exit(6 * S, Node::Srv(1), true, "ended by SIGSEGV").exit(
+            6 * S,
+            Node::Srv(3),
+            true,
+            "ended by SIGTERM",
+        );
         let told = crashes_when_asked(&build.recorded(PLAIN, &[]).history);
         assert_eq!(told, ["srv-1 crashed with SIGSEGV when it was asked to end, at 6.00 s"]);
     }

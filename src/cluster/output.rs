@@ -28,6 +28,8 @@ pub const LOG_LIMIT: u64 = 16 << 20;
 const LAST_LINES: usize = 12;
 /// A line longer than this is cut for the port's pattern and for findings.
 const LONGEST_LINE: usize = 4096;
+/// A node may have put a link or a pipe in the log's place before it is started again.
+const NO_OTHER: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 /// Characters of a line that a finding quotes.
 const LONGEST_QUOTE: usize = 300;
 
@@ -91,6 +93,7 @@ pub struct Listener {
     dropped: u64,
     line: Vec<u8>,
     heard: Heard,
+    last_was_text: bool,
 }
 
 impl Listener {
@@ -101,11 +104,14 @@ impl Listener {
         log: &Path,
         last: LastLines,
     ) -> io::Result<(Self, watch::Receiver<Option<u16>>)> {
-        let log = File::options().create(true).append(true).mode(0o600).open(log)?;
+        let log = File::options().create(true).append(true).mode(0o600).custom_flags(NO_OTHER).open(log)?;
         let logged = log.metadata()?.len();
         let (port, receiver) = watch::channel(None);
         let heard = Heard::default();
-        Ok((Self { ready, port, last, log, logged, dropped: 0, line: Vec::new(), heard }, receiver))
+        Ok((
+            Self { ready, port, last, log, logged, dropped: 0, line: Vec::new(), heard, last_was_text: true },
+            receiver,
+        ))
     }
 
     /// Tells those who wait there for a line, too.
@@ -161,21 +167,32 @@ impl Listener {
             }
         }
         self.heard.line(&line);
-        self.last.push(legible(line));
+        // Of many lines in a row that are no text, one tells as much.
+        let (line, is_text) = legible(line);
+        if is_text || self.last_was_text {
+            self.last.push(line);
+        }
+        self.last_was_text = is_text;
     }
 }
 
-/// A line as a finding may quote it: what is no text is only counted.
-fn legible(line: String) -> String {
-    let strange = |letter: &char| *letter == char::REPLACEMENT_CHARACTER || letter.is_control();
+/// A line as a finding may quote it: what is no text is only counted. Tabs and the
+/// colours of a terminal are no reason to keep a message from its reader.
+fn legible(line: String) -> (String, bool) {
+    let strange = |letter: &char| {
+        let usual = matches!(letter, '\t' | '\r' | '\u{1b}');
+        *letter == char::REPLACEMENT_CHARACTER || letter.is_control() && !usual
+    };
     let letters = line.chars().count();
     if line.chars().filter(strange).count() * 10 > letters {
-        return format!("({} that are no text)", if letters == 1 { "1 byte".into() } else { format!("{letters} bytes") });
+        let noun = if letters == 1 { "character" } else { "characters" };
+        return (format!("({letters} {noun} that are no text)"), false);
     }
-    match line.char_indices().nth(LONGEST_QUOTE) {
+    let quote = match line.char_indices().nth(LONGEST_QUOTE) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
-    }
+    };
+    (quote, true)
 }
 
 #[cfg(test)]
@@ -185,9 +202,11 @@ mod tests {
     #[test]
     fn what_is_no_text_is_not_quoted_and_what_is_long_is_cut() {
         let bytes: Vec<u8> = (128..255).collect();
-        assert_eq!(legible(String::from_utf8_lossy(&bytes).into()), "(127 bytes that are no text)");
-        assert_eq!(legible("panicked at \u{e9}t\u{e9}".into()), "panicked at été");
-        assert_eq!(legible("x".repeat(5000)).len(), LONGEST_QUOTE + 3);
+        let quote = |line: String| legible(line).0;
+        assert_eq!(quote(String::from_utf8_lossy(&bytes).into()), "(127 characters that are no text)");
+        assert_eq!(quote("\u{1b}[31merr\u{1b}[0m\tx".into()), "\u{1b}[31merr\u{1b}[0m\tx");
+        assert_eq!(quote("panicked at \u{e9}t\u{e9}".into()), "panicked at été");
+        assert_eq!(quote("x".repeat(5000)).len(), LONGEST_QUOTE + 3);
     }
 
     fn listener(dir: &Path) -> (Listener, watch::Receiver<Option<u16>>, LastLines) {

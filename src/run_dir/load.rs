@@ -4,7 +4,6 @@
 //! is cut, files in mid-rewrite or none: all of that loads. Only what is no run
 //! directory, or was broken afterwards, is refused. Judges nothing.
 
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -159,7 +158,7 @@ pub fn log_tail(dir: &RunDir, node: Node) -> Option<NodeLog> {
 }
 
 fn read_tail(path: &Path) -> io::Result<(Vec<u8>, bool)> {
-    let mut file = File::open(path)?;
+    let mut file = regular_file::open(path)?;
     let length = file.metadata()?.len();
     let cut = length > TAIL;
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;

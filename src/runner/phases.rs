@@ -131,8 +131,11 @@ impl Stage {
         ticker.abort();
         order.watcher.tick(&snapshot(&self.diary, &self.cluster, began));
         let cut_short = self.cut_short.load(Ordering::Relaxed);
-        let how = kept.err().map_or(how, |why| How::Infra(why.to_string()));
-        let how = self.close().err().map_or(how, How::Infra);
+        // After the faulty phase nobody waits for it any more.
+        let befallen = [self.misfortune.borrow().clone(), self.starved().borrow().as_deref().map(starved)];
+        let how = befallen.into_iter().flatten().fold(how, worse);
+        let how = kept.err().map_or(how.clone(), |why| worse(how, why.to_string()));
+        let how = self.close().err().map_or(how.clone(), |why| worse(how, why));
         Ended { how, rest, stubborn, cut_short }
     }
 
@@ -299,7 +302,7 @@ impl Stage {
         let mut failed = self.diary.recorder.failed();
         let mut unasked = self.diary.unasked_exit();
         let mut enough = order.enough.clone();
-        let mut misfortune = self.misfortune.subscribe();
+        let (mut misfortune, mut starving) = (self.misfortune.subscribe(), self.starved());
         let ends_it = workload.checks.unrequested_exit == ExitPolicy::Violation;
         tokio::select! {
             biased;
@@ -310,6 +313,9 @@ impl Stage {
             }
             Ok(why) = misfortune.wait_for(Option::is_some) => {
                 Cut::Early(How::Infra(why.clone().unwrap_or_default()))
+            }
+            Ok(why) = starving.wait_for(Option::is_some) => {
+                Cut::Early(How::Infra(starved(why.as_deref().unwrap_or_default())))
             }
             // A node that ends for want of room tells before the next look does.
             Ok(_) = unasked.wait_for(Option::is_some), if ends_it => match room::look(&order.paths.history) {
@@ -367,6 +373,10 @@ impl Stage {
         task.abort_handle()
     }
 
+    fn starved(&self) -> watch::Receiver<Option<String>> {
+        self.diary.recorder.starved()
+    }
+
     /// Ends the proxies, then the records: a proxy's last word may be evidence.
     fn close(self) -> Result<(), String> {
         let Self { cluster, diary, wire, proxies, .. } = self;
@@ -376,6 +386,16 @@ impl Stage {
         diary.recorder.finish().map_err(|why| format!("the history cannot be written: {why}"))?;
         wire.map_err(|why| format!("the record of messages cannot be written: {why}"))
     }
+}
+
+/// The first thing that went wrong with the machine explains the others.
+fn worse(how: How, why: String) -> How {
+    if matches!(how, How::Infra(_)) { how } else { How::Infra(why) }
+}
+
+/// What to do where the harness lacks what it needs.
+fn starved(why: &str) -> String {
+    format!("{why}; raise the limit of open files (`ulimit -Hn`), or lower clients.count or clients.rate")
 }
 
 fn is_late(fault: &PlannedFault) -> bool {

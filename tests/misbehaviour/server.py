@@ -176,6 +176,29 @@ def gigabyte(role):
 # What is wrong with its processes.
 
 
+def leaks(role):
+    """Serves some; then opens connections to every replica and keeps them all."""
+    accept, served, kept = socket.socket.accept, [], []
+
+    def count(self):
+        served.append(1)
+        if len(served) == 20:
+            threading.Thread(target=leak, daemon=True).start()
+        return accept(self)
+
+    def leak():
+        while True:
+            for port in sys.argv[1:]:
+                try:
+                    kept.append(socket.create_connection(("127.0.0.1", int(port)), 1))
+                except OSError:
+                    pass
+            time.sleep(0.01)
+
+    socket.socket.accept = count
+    exercise(role)
+
+
 def floods(role):
     threading.Thread(target=flood, daemon=True).start()
     exercise(role)
@@ -227,7 +250,7 @@ MODES = [
     silent, rubbish, exits, floods_first,
     no_listener, other_port, argument, all_addresses,
     closes, resets, garbage, late, trickle, gigabyte,
-    floods, escapes, zombies, ignores_stop, crashes_at_stop, stops_itself,
+    floods, leaks, escapes, zombies, ignores_stop, crashes_at_stop, stops_itself,
 ]
 
 mode, role = sys.argv[1:3]

@@ -113,7 +113,7 @@ pub struct Said {
 }
 
 impl Said {
-    fn of(output: Output) -> Self {
+    pub fn of(output: Output) -> Self {
         Self {
             exit: output.status.code(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
