@@ -22,7 +22,7 @@ pub(super) fn look(file: &Path) -> Result<(), String> {
     }
     // Where nothing is known of the room, writing will tell.
     let Ok(disk) = statvfs(file) else { return Ok(()) };
-    let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+    let free = disk.blocks_available() * disk.fragment_size();
     if free >= LEAST || disk.blocks() == 0 {
         return Ok(());
     }
