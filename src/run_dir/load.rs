@@ -97,10 +97,13 @@ pub fn load(path: &Path) -> Result<LoadedRun, LoadError> {
     Ok(LoadedRun { dir, record, history, files, logs })
 }
 
+/// No record is that large; what is larger is not read.
+pub(super) const LARGEST: usize = 64 << 20;
+
 fn load_record(dir: &RunDir) -> Result<RunRecord, LoadError> {
     let path = dir.record();
-    let text =
-        std::fs::read(&path).map_err(|source| LoadError::NoRecord { path: dir.path().to_owned(), source })?;
+    let text = regular_file::read(&path, LARGEST)
+        .map_err(|source| LoadError::NoRecord { path: dir.path().to_owned(), source })?;
     let bad = |reason: String| LoadError::BadRecord { path: path.clone(), reason };
     let version: Version =
         serde_json::from_slice(&text).map_err(|why| bad(format!("no record of a run: {why}")))?;
