@@ -58,6 +58,11 @@ def started(pid):
         return None
 
 
+def tenths(series):
+    size = max(1, len(series) // 10)
+    return [series[at : at + size] for at in range(0, size * 10, size) if series[at : at + size]]
+
+
 def main():
     warm_up, command = float(sys.argv[1]), sys.argv[2:]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -96,6 +101,7 @@ def main():
             f"{what:8} first tenth {first:.0f}, last tenth {last:.0f} ({growth:+.1f} %), "
             f"median {statistics.median(series):.0f}, largest {max(series)}"
         )
+        print(" " * 8, "by tenths:", *(f"{statistics.median(part):.0f}" for part in tenths(series)))
         fine = fine and not (what == "kib" and growth >= GROWTH) and not (what == "files" and abs(last - first) > FILES)
     sys.exit(0 if fine else 1)
 
