@@ -61,7 +61,10 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     take_over(&mut record, &ended);
     // The end of the run is on disk before the checks begin: should one of them
     // not come back, `check` can go on from here.
-    dir.write_record(&record).map_err(|why| cannot_write(&dir, &why))?;
+    dir.write_record(&record).map_err(|why| match &record.reason {
+        Some(reason) => Failure::infra(format!("{reason}; run.json cannot be completed: {why}")),
+        None => cannot_write(&dir, &why),
+    })?;
     signals.judging(dir.path().to_owned());
     let judged = judging::judge_run(run_dir::load(dir.path()).map_err(Failure::infra)?)?;
     let exit = args.expect.map_or(judged.verdict().exit(), |expected| met(expected, &judged));
@@ -178,7 +181,7 @@ fn begin(
 ) -> Result<RunRecord, Failure> {
     let nodes = nodes_of(&plan.workload);
     for &node in &nodes {
-        fs::create_dir_all(dir.node_data(node)).map_err(|why| cannot_write(dir, &why))?;
+        dir.make_node(node).map_err(|why| cannot_write(dir, &why))?;
     }
     let mut record = RunRecord::begin(Beginning {
         workload: plan.workload.clone(),

@@ -76,6 +76,13 @@ impl Bench {
         Said::of(self.command(words).output().unwrap())
     }
 
+    /// Runs a line of a POSIX shell here, for what only a shell sets (limits, streams).
+    pub fn shell(&self, line: &str) -> Said {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(self.dir.path()).stdin(Stdio::null());
+        Said::of(command.env_remove("PYTHONUNBUFFERED").output().unwrap())
+    }
+
     /// `rsm-check run WORKLOAD --out RUN_DIR` and more words.
     pub fn run(&self, workload: &Path, more: &[&str]) -> Said {
         let run_dir = self.run_dir();
