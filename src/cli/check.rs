@@ -86,7 +86,7 @@ fn check_other(args: &CheckArgs, model: &mut dyn AnyModel) -> Result<Judged, Fai
     let mut recorded = Recorded::bare(history.harness.clone(), args.model.as_deref(), Vec::new());
     override_options(&mut recorded, args);
     judging::judge_other(&recorded, &history, model, command())
-        .map_err(|why| Failure::bad_input(format!("{}: {why}", source(&args.what))))
+        .map_err(|why| Failure::bad_input(format!("{}, {why}", source(&args.what))))
 }
 
 pub(super) fn read_other(path: &Path, quiet: bool) -> Result<UntypedHistory, Failure> {

@@ -180,8 +180,7 @@ impl Judged {
 
     fn summarise(&self) {
         let report = self.dir.as_ref().map(|dir| nearby(&dir.report()));
-        let report = report.unwrap_or_else(|| "none is drawn of a history alone".into());
-        for line in terminal::summary(&self.record, &report, output::colours()) {
+        for line in terminal::summary(&self.record, report.as_deref(), output::colours()) {
             output::say(&line);
         }
     }

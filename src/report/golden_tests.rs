@@ -98,13 +98,14 @@ fn annotations_are_the_golden_ones() {
 #[test]
 fn the_terminal_summary_is_the_golden_one() {
     for (name, run, _) in samples() {
-        let lines = terminal::summary(&run.record, "reports/sample/report.html", Colours::Off);
+        let lines = terminal::summary(&run.record, Some("reports/sample/report.html"), Colours::Off);
         assert!(lines.len() <= terminal::MOST_LINES, "{name}: {lines:#?}");
         same(
             &format!("{name}.terminal.txt"),
             &lines.iter().map(|line| format!("{line}\n")).collect::<String>(),
         );
     }
-    let lines = terminal::summary(&sample::divergence().record, "reports/sample/report.html", Colours::On);
+    let lines =
+        terminal::summary(&sample::divergence().record, Some("reports/sample/report.html"), Colours::On);
     same("divergence.colours.txt", &lines.iter().map(|line| format!("{line}\n")).collect::<String>());
 }

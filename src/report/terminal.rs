@@ -1,5 +1,6 @@
 //! The last words on a terminal: what went wrong, the evidence, where the report
-//! is, how to run it again. At most [`MOST_LINES`] lines.
+//! is, how to run it again. At most [`MOST_LINES`] lines, unless no report holds the
+//! evidence: then all of it stands here.
 //!
 //! Renders what a judgement says and decides nothing. Whether there is a terminal
 //! with colours is told by the caller. Every text may come from the system under
@@ -15,8 +16,11 @@ use crate::record::coverage::Coverage;
 use crate::record::{Judged, Latency, RunRecord};
 use crate::verdict::{CheckResult, Verdict};
 
-/// The summary is never longer.
+/// The summary of what has a report is never longer.
 pub const MOST_LINES: usize = 15;
+
+/// The summary of what has none is never longer.
+const MOST_ALONE: usize = 500;
 
 /// Longer lines are cut, in characters.
 const WIDEST: usize = 400;
@@ -77,8 +81,10 @@ impl Line {
 }
 
 /// The summary, one string per line, without line breaks. `report` is the path of
-/// the page, as the user should type it.
-pub fn summary(record: &RunRecord, report: &str, colours: Colours) -> Vec<String> {
+/// the page, as the user should type it; without one the evidence is nowhere else.
+pub fn summary(record: &RunRecord, report: Option<&str>, colours: Colours) -> Vec<String> {
+    let most = if report.is_some() { MOST_LINES } else { MOST_ALONE };
+    let report = report.unwrap_or("none is drawn of a history alone");
     let ending = [format!("report: {report}"), format!("again:  {}", record.reproduce)].map(Line::plain);
     let mut lines = match &record.judgement {
         None => vec![Line::painted(None, "NOT JUDGED".into(), ran(record))],
@@ -88,9 +94,9 @@ pub fn summary(record: &RunRecord, report: &str, colours: Colours) -> Vec<String
             vec![headline, Line::plain(ran(record))]
         }
     };
-    let room = MOST_LINES - lines.len() - ending.len();
+    let room = most - lines.len() - ending.len();
     lines.extend(record.judgement.iter().flat_map(|judged| body(judged, room)));
-    if lines.len() + ending.len() < MOST_LINES {
+    if lines.len() + ending.len() < most {
         lines.extend(covered(record));
     }
     lines.extend(ending);
@@ -198,7 +204,7 @@ mod tests {
     #[test]
     fn a_violation_is_told_with_its_evidence_the_report_and_the_way_back() {
         let run = sample::divergence();
-        let lines = summary(&run.record, "reports/latest/report.html", Colours::Off);
+        let lines = summary(&run.record, Some("reports/latest/report.html"), Colours::Off);
         let expected = r"VIOLATION replicas identical: srv-2 differs from srv-1 and srv-3 and from what clients were told: it lacks everything from before its restart and holds only the effects of 1 transfer after it; srv-2 was killed at 3.00 s (after 12 acknowledged operations) and started again at 4.00 s
 classic_kill, seed 7: 16 operations (13 ok, 1 failed, 2 indeterminate), p50 50.0 ms, p99 50.0 ms, 2 faults took hold
   srv-2's file lacks #10 a->b 91, acknowledged (in an order that explains the history and gives the file of srv-1 and srv-3)
@@ -227,7 +233,7 @@ classic_kill, seed 7: 16 operations (13 ok, 1 failed, 2 indeterminate), p50 50.0
 
     #[test]
     fn a_pass_says_what_it_does_not_cover() {
-        let lines = summary(&sample::pass().record, "r.html", Colours::Off);
+        let lines = summary(&sample::pass().record, Some("r.html"), Colours::Off);
         assert!(
             lines[0].starts_with("PASS checked and right: replicas identical, linearizable"),
             "{lines:#?}"
@@ -236,10 +242,24 @@ classic_kill, seed 7: 16 operations (13 ok, 1 failed, 2 indeterminate), p50 50.0
     }
 
     #[test]
+    fn evidence_that_no_report_holds_is_told_in_full() {
+        let mut run = sample::divergence();
+        let checks = &mut run.record.judgement.as_mut().unwrap().checks;
+        let leading = checks.iter_mut().find(|check| check.verdict == Some(Verdict::Violation)).unwrap();
+        leading.details = (0..60).map(|step| format!("step {step}")).collect();
+        let told = |report| {
+            let lines = summary(&run.record, report, Colours::Off);
+            lines.iter().filter(|line| line.starts_with("  step ")).count()
+        };
+        assert!(told(Some("r.html")) < 15);
+        assert_eq!(told(None), 60);
+    }
+
+    #[test]
     fn colours_are_ours_alone() {
         let hostile = sample::hostile();
         for colours in [Colours::On, Colours::Off] {
-            let text = summary(&hostile.record, "r.html", colours).join("");
+            let text = summary(&hostile.record, Some("r.html"), colours).join("");
             let escapes = text.matches('\u{1b}').count();
             let ours = text.matches("\u{1b}[1;").count() + text.matches("\u{1b}[0m").count();
             assert_eq!(escapes, ours, "{text:?}");

@@ -117,6 +117,6 @@ impl Model for FifoQueue {
         part: &[u32],
         meter: &mut Meter,
     ) -> Result<Option<Direct>, Stop> {
-        greedy::decide(operations, part, meter)
+        greedy::order(operations, part, meter)
     }
 }

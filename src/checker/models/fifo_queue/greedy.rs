@@ -8,12 +8,15 @@
 //! returns, each as late as it may be: if an enqueue that has returned bars the way, it must be
 //! taken out first, whatever it is.
 //!
-//! Nothing here is a choice that could be regretted; each rule is an exchange of two
-//! operations in any order that holds. Once an enqueue may be emptied it stays so.
-//! Of enqueues of one value the one that returns first is emptied first, and of dequeues
-//! of one value the one that returns first takes first. An open dequeue that must take
+//! Where no value is put in twice nothing of this is a choice. Of enqueues of one value
+//! the one that returns first of those that may be emptied is emptied first, and of
+//! dequeues of one value the one that returns first takes first. An open dequeue that must take
 //! this value at some time goes before an indeterminate one, which can take later, or
-//! never, what the other would have taken. Must not know of attempts and stages.
+//! never, what the other would have taken.
+//!
+//! Values that are put in twice do leave a choice: to empty one that may be emptied at once, or
+//! first what bars an equal one that has to be emptied some time. So this may only
+//! accept. Must not know of attempts and stages.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -30,9 +33,9 @@ type ByReturn = BinaryHeap<Reverse<(u64, u32)>>;
 
 const NEVER: u64 = u64::MAX;
 
-/// Decides the operations `part`, in the order of their invocations. `None` if a dequeue
-/// returned that did not tell what it took: then there is a choice.
-pub(super) fn decide(operations: &[Call], part: &[u32], meter: &mut Meter) -> Result<Option<Direct>, Stop> {
+/// An order of the operations `part`, which stand in the order of their invocations.
+/// `None` if it finds none, though there may be one.
+pub(super) fn order(operations: &[Call], part: &[u32], meter: &mut Meter) -> Result<Option<Direct>, Stop> {
     let Some(mut queue) = Queue::new(operations, part) else { return Ok(None) };
     meter.held = queue.bytes();
     meter.look(0)?;
@@ -40,10 +43,10 @@ pub(super) fn decide(operations: &[Call], part: &[u32], meter: &mut Meter) -> Re
         meter.tick(0)?;
         queue.invoke_before(returns);
         if !queue.explains(dequeue, returns, meter)? {
-            return Ok(Some(Direct::Fails { operation: dequeue, prefix: queue.order_before(returns) }));
+            return Ok(None);
         }
     }
-    Ok(Some(Direct::Order(queue.order_before(NEVER))))
+    Ok(Some(Direct::Order(queue.order())))
 }
 
 /// What was asked about one value.
@@ -157,10 +160,8 @@ impl<'a> Queue<'a> {
         }
     }
 
-    /// Makes the dequeue take its value before it returns. If it cannot, nothing has
-    /// been taken for it.
+    /// Makes the dequeue take its value before it returns; whether it could.
     fn explains(&mut self, dequeue: u32, returns: u64, meter: &mut Meter) -> Result<bool, Stop> {
-        let before = self.pairs.len();
         while !self.paired[dequeue as usize] {
             meter.tick(0)?;
             let front = self.front().filter(|&front| self.returns(front) < returns);
@@ -172,10 +173,7 @@ impl<'a> Queue<'a> {
                 (None, Some(front)) => self.taker(front).map(|taker| (front, taker)),
                 (None, None) => None,
             };
-            let Some((enqueue, dequeue)) = pair else {
-                self.undo(before);
-                return Ok(false);
-            };
+            let Some((enqueue, dequeue)) = pair else { return Ok(false) };
             self.paired[enqueue as usize] = true;
             self.paired[dequeue as usize] = true;
             self.pairs.push(Pair { enqueue, dequeue, time: returns });
@@ -210,15 +208,8 @@ impl<'a> Queue<'a> {
         first(&mut self.values[value].open, &self.paired).or_else(|| self.spare.pop_front())
     }
 
-    fn undo(&mut self, before: usize) {
-        for pair in self.pairs.drain(before..) {
-            self.paired[pair.enqueue as usize] = false;
-            self.paired[pair.dequeue as usize] = false;
-        }
-    }
-
-    /// The order of the pairs, and of all that returned before `end` and stays in.
-    fn order_before(&self, end: u64) -> Vec<u32> {
+    /// The order of the pairs, and of all that returned and stays in.
+    fn order(&self) -> Vec<u32> {
         let mut places = Vec::with_capacity(self.dequeues.len() + self.enqueues.len());
         let mut latest = 0;
         let mut place = |enqueue: u32, places: &mut Vec<(u64, u32)>| {
@@ -230,7 +221,7 @@ impl<'a> Queue<'a> {
             place(pair.enqueue, &mut places);
             places.push((2 * pair.time, pair.dequeue));
         }
-        let stays = |&&number: &&u32| !self.paired[number as usize] && self.returns(number) < end;
+        let stays = |&&number: &&u32| !self.paired[number as usize];
         let mut staying: Vec<u32> = self.enqueues.iter().filter(stays).copied().collect();
         staying.sort_unstable();
         staying.into_iter().for_each(|enqueue| place(enqueue, &mut places));
