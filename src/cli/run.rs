@@ -90,7 +90,7 @@ fn list(folder: &Path) {
 fn leave_out(plan: &mut Plan, lacking: &[Lacking]) {
     let lacks = |family: Family| lacking.iter().any(|lacking| lacking.family == family);
     let counted = |fault: &PlannedFault| matches!(fault.begins, Begins::Fsync { .. });
-    plan.faults.retain(|fault| !lacks(fault.fault.family()) && !(lacks(Family::Disk) && counted(fault)));
+    plan.faults.retain(|fault| !(lacks(fault.fault.family()) || lacks(Family::Disk) && counted(fault)));
     let kept = |rule: &&FaultRule| !lacking.iter().any(|lacking| rule.needs(lacking.family));
     let kept = plan.workload.rules().iter().filter(kept).cloned().collect();
     plan.workload.nemesis = crate::workload::Nemesis::List(kept);
