@@ -31,7 +31,14 @@ type Row = (&'static str, &'static str, Beside, i32, &'static str, &'static [&'s
 
 const EVERY_WAY: &[Row] = &[
     // Before the port is told.
-    ("silent", "srv", Exercise, 4, "infra: srv-1 did not print its port within 2s", &["it printed nothing"]),
+    (
+        "silent",
+        "srv",
+        Exercise,
+        4,
+        "infra: srv-",
+        &["did not print its port within 2s", "it printed nothing"],
+    ),
     (
         "rubbish",
         "coord",
@@ -101,7 +108,8 @@ const EVERY_WAY: &[Row] = &[
         &["coord did not end within 500ms of its stop signal: killed"],
     ),
     ("crashes_at_stop", "srv", Exercise, 0, "pass", &["srv-2 crashed with SIGABRT when it was asked to end"]),
-    ("stops_itself", "coord", Demanding, 1, "violation: available", &["the last one: timeout"]),
+    // Perhaps between two replicas, which then differ.
+    ("stops_itself", "coord", Demanding, 1, "violation: ", &["available: nothing was acknowledged"]),
 ];
 
 /// Address space of the harness and of each node, KiB: a gigabyte does not fit beside
