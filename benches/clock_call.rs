@@ -2,6 +2,9 @@
 //!
 //! `cargo bench --bench clock_call`. The same program measures itself as a child of
 //! its own: untouched, traced with the right time, traced with a wrong one, in turn.
+//! Then how long a change takes until it was read back, for one program that runs.
+//! Exits 1 if a call of the wrong clock takes more than 3 times as long, or one change in
+//! a hundred more than 5 ms.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -11,6 +14,8 @@ use rsm_check::cluster::clock::{Change, Skew, spawn};
 
 const CALLS: u32 = 5_000_000;
 const ROUNDS: usize = 7;
+const CHANGES: usize = 1_000;
+const CHANGE_LIMIT_MS: f64 = 5.0;
 const CHILD: &str = "RSM_CHECK_BENCH_CHILD";
 
 fn main() {
@@ -31,6 +36,37 @@ fn main() {
         "traced, a wrong time at a wrong rate  {wrong:6.1} ns   {:.2} times (limit 3)",
         wrong / untouched
     );
+    let late = change_p99_ms();
+    if wrong > 3.0 * untouched || late > CHANGE_LIMIT_MS {
+        println!("requirement missed");
+        std::process::exit(1);
+    }
+}
+
+/// Changes the clock of a program that asks for the time without pause.
+fn change_p99_ms() -> f64 {
+    let (told, tell) = std::io::pipe().expect("a pipe");
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.env(CHILD, "1").stdin(Stdio::null()).stdout(tell);
+    let ((), traced) = spawn(command, Skew::default(), || Ok(())).expect("it can be traced");
+    let mut took: Vec<f64> = Vec::with_capacity(CHANGES);
+    for number in 0..CHANGES {
+        let by = if number % 2 == 0 { 1_000_000_000 } else { -1_000_000_000 };
+        let begun = Instant::now();
+        let applied = traced.clocks.change(Change::Jump(by));
+        took.push(begun.elapsed().as_secs_f64() * 1e3);
+        assert!(applied.held(), "{applied:?}");
+    }
+    drop(told);
+    drop(traced.exit.blocking_recv());
+    took.sort_by(f64::total_cmp);
+    let p99 = took[took.len() * 99 / 100];
+    println!(
+        "a change, until it was read back      {:6.3} ms in the median, {p99:.3} ms in 99 of 100 (limit {CHANGE_LIMIT_MS} ms), at most {:.3} ms",
+        took[took.len() / 2],
+        took[took.len() - 1]
+    );
+    p99
 }
 
 fn measure() {

@@ -347,6 +347,12 @@ impl FaultKind {
         matches!(self, Self::Wipe | Self::BitFlip | Self::TruncateFile | Self::OldCopy)
     }
 
+    /// Whether the replica itself cannot notice the damage: all its files are sound, and old.
+    /// Then it takes part as before, and only others that hold what it lost make up for it.
+    pub fn goes_unnoticed(self) -> bool {
+        self == Self::OldCopy
+    }
+
     /// Whether the fault stops the node itself from working, rather than a link.
     pub fn hits_process(self) -> bool {
         self.family() == Family::Process

@@ -15,6 +15,7 @@
 compile_error!("rsm-check runs on Linux only: it needs PID namespaces, pseudo-terminals and /proc.");
 
 // Words: plain data, no processes, no sockets, no files.
+pub mod excerpt;
 pub mod op;
 pub mod fault;
 pub mod verdict;

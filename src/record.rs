@@ -11,6 +11,8 @@ pub mod moments;
 pub mod recovery;
 mod watched;
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -236,6 +238,9 @@ pub struct PhaseSpan {
 /// One fault as it was executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultRecord {
+    /// Number within the run: of the plan, and of its two lines in the history.
+    #[serde(default)]
+    pub id: u64,
     /// What was done.
     pub kind: FaultKind,
     /// To whom.
@@ -252,6 +257,9 @@ pub struct FaultRecord {
     pub overlapped: u64,
     /// Acknowledged operations when it began: its place on a faster machine.
     pub acknowledged_before: u64,
+    /// What it was seen to do, by count; names that end in `_us` are microseconds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub observed: BTreeMap<String, u64>,
     /// Why it could not be applied or healed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

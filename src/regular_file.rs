@@ -4,17 +4,17 @@
 //! Never waits and never takes more memory than it was allowed. Must not know
 //! what the file is for.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Reads a regular file of at most `limit` bytes.
+/// Opens a regular file for reading.
 ///
 /// # Errors
-/// It is missing ([`io::ErrorKind::NotFound`]), no regular file, a symbolic link
-/// or too large, or the system refuses.
-pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+/// It is missing ([`io::ErrorKind::NotFound`]), no regular file or a symbolic link, or
+/// the system refuses.
+pub fn open(path: &Path) -> io::Result<File> {
     // Looked at before it is opened, because opening a device can do something;
     // and not followed or waited for, because it may change in between.
     let no_file = || io::Error::other("it is no regular file");
@@ -22,11 +22,17 @@ pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
         return Err(no_file());
     }
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(no_file());
-    }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(no_file()) }
+}
+
+/// Reads a regular file of at most `limit` bytes.
+///
+/// # Errors
+/// It is missing ([`io::ErrorKind::NotFound`]), no regular file, a symbolic link
+/// or too large, or the system refuses.
+pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
         return Err(io::Error::other(format!("it is larger than {limit} bytes")));
     }

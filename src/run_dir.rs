@@ -125,6 +125,15 @@ impl RunDir {
         ))
     }
 
+    /// Makes the directories of a node, private like all of it: `--out` may name an
+    /// empty directory that others may enter.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn make_node(&self, node: Node) -> io::Result<()> {
+        make_private(&self.node_data(node), true)
+    }
+
     /// Writes `run.json` anew, whole or not at all.
     ///
     /// # Errors
@@ -178,9 +187,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// A draft that a killed harness left is replaced; a link in its place is not followed.
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    match fs::remove_file(path) {
+        Err(why) if why.kind() != ErrorKind::NotFound => return Err(why),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

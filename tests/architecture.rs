@@ -10,16 +10,17 @@ use petgraph::graphmap::DiGraphMap;
 
 /// Every module of the library with the modules that it may use, in reading order.
 const WALLS: &[(&str, &[&str])] = &[
+    ("excerpt", &[]),
     ("op", &[]),
     ("fault", &[]),
     ("verdict", &[]),
     ("proof", &[]),
-    ("history", &["op", "fault"]),
+    ("history", &["excerpt", "op", "fault"]),
     ("clock", &[]),
     ("loopback", &[]),
     ("regular_file", &[]),
     ("sync", &[]),
-    ("workload", &["fault"]),
+    ("workload", &["excerpt", "fault"]),
     ("plan", &["op", "fault", "workload"]),
     ("cluster", &["fault", "clock", "loopback", "sync", "workload"]),
     ("client", &["op", "loopback"]),

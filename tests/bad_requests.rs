@@ -45,10 +45,12 @@ fn who_takes_what_one_read_brings_for_the_whole_request_is_caught() {
 }
 
 #[test]
-fn a_replica_comes_late_after_the_heal() {
+fn a_replica_comes_late_after_the_heal_and_the_last_operation_moves_money() {
     let bench = Bench::new();
     bench.run(&bench.workload(HARDER), &[]).exits(0);
     let history = bench.history();
     let healed = history.find(r#""value":"heal""#).expect("the heal is recorded");
     assert!(history[healed..].contains(r#""f":"kill""#), "{}", &history[healed..]);
+    let acknowledged = history.lines().rfind(|line| line.contains(r#""type":"ok""#)).unwrap();
+    assert!(acknowledged.contains(r#""amount":1,"#), "{acknowledged}");
 }

@@ -6,7 +6,7 @@ use std::process::Child;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Bench, Said, eventually, project};
+use support::{Bench, eventually, lacks, project};
 
 /// A replica of the classic protocol that tells at each start what it finds in its
 /// directory, writes on request and tells of every error. It goes on after errors.
@@ -45,32 +45,26 @@ while True:
     c.close()
 "#;
 
-/// Runs the classic coordinator over one witness; what it printed comes back.
+/// Runs the classic coordinator over one witness behind a script that waits for it; what
+/// it printed comes back.
 fn witnessed(fault: &str) -> Option<(String, String)> {
+    if lacks("disk") {
+        return None;
+    }
     let bench = Bench::new();
     std::fs::write(bench.path("witness.py"), WITNESS).unwrap();
+    std::fs::write(bench.path("wrapper.sh"), "#!/bin/sh\npython3 witness.py \"$1\"\nexit $?\n").unwrap();
     let text = format!(
         r#"{{"name":"witness","duration":"3s","seed":1,"beyond_budget":true,
-            "cluster":{{"replicas":1,"edition":"classic","srv":{{"command":"python3 witness.py {{data}}"}}}},
+            "cluster":{{"replicas":1,"edition":"classic","srv":{{"command":"sh wrapper.sh {{data}}"}}}},
             "clients":{{"count":1,"rate":40,"mix":{{"transfer":0,"read":1}}}},
             "checks":{{"available":false,"linearizable":false,"replicas_identical":false,"unrequested_exit":"note"}},
             "nemesis":[{fault}]}}"#
     );
     let said = bench.run(&bench.workload(&text), &[]);
-    if skipped(&said) {
-        return None;
-    }
     let log = std::fs::read_to_string(bench.run_dir().join("nodes/srv-1/output.log"));
     bench.assert_no_process_is_left();
     Some((log.unwrap_or_else(|why| panic!("{why}: {said:?}")), bench.history()))
-}
-
-/// Whether the machine offers no disks; `RSM_CHECK_MUST_OFFER=disk` forbids that.
-fn skipped(said: &Said) -> bool {
-    let unusable = said.exit == Some(4) && said.err.contains("needs disks that the harness mounts");
-    let must = std::env::var("RSM_CHECK_MUST_OFFER").unwrap_or_default();
-    assert!(!(unusable && must.contains("disk")), "{said:?}");
-    unusable
 }
 
 #[track_caller]
@@ -136,57 +130,64 @@ fn a_node_finds_its_files_damaged_or_as_they_were_when_the_fault_began() {
 }
 
 #[test]
-fn the_durable_edition_keeps_what_it_acknowledged_when_all_lose_power() {
-    let bench = Bench::new();
-    let said = bench.run(&project("workloads/power_failure.json"), &[]);
-    if skipped(&said) {
+fn a_fault_of_any_family_comes_at_the_sync_of_a_replica_that_it_names() {
+    if lacks("disk") {
         return;
     }
-    said.exits(0);
+    let bench = Bench::new();
+    let workload = bench.workload(
+        r#"{"name":"syncs","duration":"4s","seed":1,"clients":{"count":4,"rate":50},"nemesis":[
+            {"fault":"kill","target":"srv-2","for":"200ms","when":{"fsync":{"node":"srv-2","count":40}}},
+            {"fault":"pause","target":"srv-3","for":"100ms","when":{"fsync":{"node":"srv-2","count":60}}},
+            {"fault":"kill","target":"srv-1","when":{"fsync":{"node":"srv-1","count":100000000}}}]}"#,
+    );
+    bench.run(&workload, &[]).exits(0);
+    let lines = |fault: &str, edge: &str| {
+        let history = bench.history();
+        let lines = history.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.filter(|line| line["f"] == fault && line["edge"] == edge).collect::<Vec<_>>()
+    };
+    let syncs = |line: &serde_json::Value| line["place"]["syncs"]["srv-2"].as_u64().unwrap();
+    let [killed] = &lines("kill", "begin")[..] else { panic!("one kill: {}", bench.history()) };
+    let [paused] = &lines("pause", "begin")[..] else { panic!("one pause: {}", bench.history()) };
+    assert_eq!((&killed["value"][0], &paused["value"][0]), (&"srv-2".into(), &"srv-3".into()));
+    assert!(syncs(killed) >= 40 && syncs(paused) >= 60, "{killed}\n{paused}");
+    assert!(syncs(&lines("kill", "end")[0]) < 60, "the second event is not the first");
+    let [skipped] = &lines("kill", "skipped")[..] else { panic!("one that never came") };
+    let why = skipped["error"].as_str().unwrap();
+    assert!(why.contains("sync 100000000 of srv-1") && !why.ends_with("after 0"), "{why}");
+}
+
+#[test]
+fn the_durable_edition_keeps_what_it_acknowledged_when_all_lose_power() {
+    if lacks("disk") {
+        return;
+    }
+    let bench = Bench::new();
+    bench.run(&project("workloads/power_failure.json"), &[]).exits(0);
     assert!(bench.run_dir().join("nodes/srv-3/data/balances.txt.log").is_file(), "the files are kept");
     bench.assert_no_process_is_left();
 }
 
 #[test]
 fn the_durable_edition_stops_rather_than_lie_when_its_disk_fails_and_comes_back() {
-    let bench = Bench::new();
-    let said = bench.run(&project("workloads/disk_errors.json"), &[]);
-    if skipped(&said) {
+    if lacks("disk") {
         return;
     }
-    said.exits(0);
+    let bench = Bench::new();
+    bench.run(&project("workloads/disk_errors.json"), &[]).exits(0);
     shows(&bench.history(), &[r#""nodes_ended":"#]);
 }
 
-#[test]
-fn the_classic_edition_is_caught_by_a_power_failure() {
-    let bench = Bench::new();
-    let workload = bench.workload(
-        r#"{"name":"classic_power","duration":"6s","seed":1,"cluster":{"edition":"classic"},
-            "nemesis":[{"fault":"power-failure","target":"srv-2","when":{"acknowledged":30},"for":"10ms"}]}"#,
-    );
-    let said = bench.run(&workload, &["--expect", "violation"]);
-    if !skipped(&said) {
-        said.exits(0);
-    }
-}
-
 /// A run with disks that is in full swing.
-fn busy(bench: &Bench) -> Option<Child> {
+fn busy(bench: &Bench) -> Child {
     let text = r#"{"name":"long","duration":"10m","seed":1,"disk":{},"clients":{"count":2,"rate":50}}"#;
-    let workload = bench.workload(text);
-    let mut harness = bench.start(&workload);
-    let mut ended = None;
-    eventually("operations are acknowledged, or the machine has no disks", || {
-        ended = harness.try_wait().unwrap();
+    let harness = bench.start(&bench.workload(text));
+    eventually("operations are acknowledged", || {
         let count = bench.history().matches(r#""type":"ok""#).count();
-        if count > 20 || ended.is_some() { Ok(()) } else { Err(format!("{count} so far")) }
+        if count > 20 { Ok(()) } else { Err(format!("{count} so far")) }
     });
-    if ended.is_some() {
-        assert!(skipped(&bench.run(&workload, &[])), "it ended although there are disks");
-        return None;
-    }
-    Some(harness)
+    harness
 }
 
 fn mounts(bench: &Bench) -> bool {
@@ -196,8 +197,11 @@ fn mounts(bench: &Bench) -> bool {
 
 #[test]
 fn a_killed_harness_leaves_no_mount_and_an_interrupted_one_keeps_the_files() {
+    if lacks("disk") {
+        return;
+    }
     let bench = Bench::new();
-    let Some(mut harness) = busy(&bench) else { return };
+    let mut harness = busy(&bench);
     assert!(!mounts(&bench), "nobody else sees the mounts");
     let data = bench.run_dir().join("nodes/srv-1/data");
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "the disk lies over the directory");
@@ -207,7 +211,7 @@ fn a_killed_harness_leaves_no_mount_and_an_interrupted_one_keeps_the_files() {
     assert!(!mounts(&bench));
 
     let bench = Bench::new();
-    let Some(mut harness) = busy(&bench) else { return };
+    let mut harness = busy(&bench);
     kill(Pid::from_raw(harness.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(harness.wait().unwrap().code(), Some(4));
     let data = bench.run_dir().join("nodes/srv-1/data");

@@ -7,7 +7,7 @@ use std::process::Child;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Bench, eventually, project};
+use support::{Bench, eventually, lacks, project};
 
 const SRV: &str = env!("CARGO_BIN_EXE_srv");
 
@@ -74,6 +74,127 @@ fn a_killed_harness_leaves_no_process_and_keeps_its_records() {
 #[test]
 fn without_namespaces_a_killed_harness_leaves_no_process_either() {
     killed_harness_leaves_nothing(Some("mark"));
+}
+
+/// Every family of faults, on at the same time and for longer than this test lasts.
+const LOADED: &str = r#"{"name":"loaded","duration":"10m","seed":1,"clients":{"count":4,"rate":100},
+    "nemesis":[
+        {"fault":"disk-slow","target":"all","at":"100ms","for":"9m","write":"1ms","fsync":"2ms"},
+        {"fault":"clock-strobe","target":["coord","srv-2","srv-3"],"at":"100ms","for":"9m","by":"+5m","period":"10ms"},
+        {"fault":"crash-loop","target":"srv-1","at":"500ms","for":"9m","period":"100ms"},
+        {"fault":"hold","target":"srv-3","at":"1s","for":"9m"},
+        {"fault":"drop","target":"coord","direction":"to-client","at":"1500ms","for":"9m"},
+        {"fault":"pause","target":"srv-2","at":"1s","for":"9m"}]}"#;
+
+/// A process and the moment of its start, which together are never used again.
+type Identity = (i32, String);
+
+/// A line of /proc/PID/stat, from the state on, and one of /proc/PID/status.
+fn stat(pid: i32) -> Option<Vec<String>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
+}
+
+fn identity(pid: i32) -> Option<Identity> {
+    Some((pid, stat(pid)?.get(19)?.clone()))
+}
+
+fn every_process() -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The harness and what descends from it: nodes, what they started, keepers, watchdog.
+fn family_of(harness: i32) -> Vec<i32> {
+    let parents: Vec<(i32, i32)> =
+        every_process().into_iter().filter_map(|pid| Some((pid, stat(pid)?.get(1)?.parse().ok()?))).collect();
+    let mut family = vec![harness];
+    let mut at = 0;
+    while let Some(&parent) = family.get(at) {
+        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| pid));
+        at += 1;
+    }
+    family
+}
+
+/// Where in /proc/PID/mountinfo of anyone this place is named.
+fn mounts(bench: &Bench) -> Vec<String> {
+    let place = bench.dir.path().to_str().unwrap();
+    let of = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    let lines: Vec<String> = every_process().into_iter().map(of).collect();
+    lines
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter(|line| line.contains(place))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Locks of files that these processes hold.
+fn locks(pids: &[i32]) -> usize {
+    let all = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let holder = |line: &str| line.split_whitespace().nth(4).and_then(|word| word.parse::<i32>().ok());
+    all.lines().filter(|line| holder(line).is_some_and(|pid| pids.contains(&pid))).count()
+}
+
+fn under_full_load(containment: Option<&str>) {
+    if lacks("clock") || lacks("disk") {
+        return;
+    }
+    let bench = Bench::new();
+    let (workload, run_dir) = (bench.workload(LOADED), bench.run_dir());
+    let mut command =
+        bench.command(&["run", workload.to_str().unwrap(), "--out", run_dir.to_str().unwrap(), "--quiet"]);
+    command.env_remove("RSM_CHECK_CONTAINMENT");
+    command.envs(containment.map(|means| ("RSM_CHECK_CONTAINMENT", means)));
+    let mut harness = command.spawn().unwrap();
+    let pid = harness.id() as i32;
+    eventually("every fault is on, and a node has crashed and come again", || {
+        let history = bench.history();
+        let begun = history.matches(r#""edge":"begin""#).count();
+        let starts = history.matches(r#""f":"start""#).count();
+        let state = format!("{begun} faults, {starts} starts");
+        assert!(harness.try_wait().unwrap().is_none(), "the run has ended: {state}\n{history}");
+        if begun == 6 && starts >= 7 { Ok(()) } else { Err(state) }
+    });
+    // What must be gone afterwards is there now. A node in a crash loop may be between
+    // two lives: so look until all is seen at once.
+    let (mut family, mut held) = (Vec::new(), Vec::new());
+    eventually("paused and traced processes, mounts and locks", || {
+        family = family_of(pid);
+        held = family.iter().filter_map(|&pid| identity(pid)).collect();
+        let is = |pid: &&i32, what: char| stat(**pid).is_some_and(|stat| stat[0].starts_with(what));
+        let stopped = family.iter().filter(|pid| is(pid, 'T') || is(pid, 't')).count();
+        let traced = |pid: &&i32| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            status.lines().any(|line| line.starts_with("TracerPid:") && !line.ends_with("\t0"))
+        };
+        let seen = (stopped, family.iter().filter(traced).count(), mounts(&bench).len(), locks(&family));
+        let all = seen.0 >= 1 && seen.1 >= 3 && seen.2 >= 3 && seen.3 >= 1;
+        if all { Ok(()) } else { Err(format!("{seen:?} of {family:?}")) }
+    });
+    signal(&harness, Signal::SIGKILL);
+    assert_eq!(harness.wait().unwrap().signal(), Some(9));
+    eventually("no process of the run is left", || {
+        let left: Vec<&Identity> = held.iter().filter(|was| identity(was.0).as_ref() == Some(was)).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+    // Nor one that was started between the look and the end.
+    bench.assert_no_process_is_left();
+    assert_eq!(mounts(&bench), [""; 0]);
+    assert_eq!(locks(&family), 0);
+    let said = bench.output(&["check", run_dir.to_str().unwrap()]);
+    assert!(matches!(said.exit, Some(3 | 4)), "{said:?}");
+}
+
+#[test]
+fn a_harness_that_is_killed_under_every_family_of_faults_leaves_no_process_no_mount_and_no_lock() {
+    under_full_load(None);
+}
+
+#[test]
+fn without_namespaces_it_leaves_no_process_no_mount_and_no_lock_either() {
+    under_full_load(Some("mark"));
 }
 
 #[test]

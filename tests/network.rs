@@ -427,24 +427,91 @@ fn no_reply_of_a_truncated_connection_is_believed_in_a_whole_run() {
     assert!(history.contains(r#""connections_cut":"#), "the end line tells what was done");
 }
 
-#[test]
-fn the_classic_coordinator_dies_of_a_refused_connection() {
+/// As a replica it answers; as a coordinator it asks each replica again and again and
+/// tells of each how it went, and from when to when in nanoseconds.
+const WITNESS: &str = r#"
+import os, socket, sys, threading, time
+ports = sys.argv[1:] if sys.argv[1].isdigit() else []
+def ask(number, port):
+    while True:
+        began = time.monotonic_ns()
+        try:
+            c = socket.create_connection(('127.0.0.1', port))
+            c.sendall(b'x\n')
+            said = 'answered' if c.recv(1024) else 'cut'
+            c.close()
+        except OSError:
+            said = 'refused'
+        os.write(1, f'{number} {said} {began} {time.monotonic_ns()}\n'.encode())
+        time.sleep(0.005)
+s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(64)
+os.write(1, f'Listening on port {s.getsockname()[1]}\n'.encode())
+for number, port in enumerate(ports):
+    threading.Thread(target=ask, args=(number + 1, int(port)), daemon=True).start()
+while True:
+    c, _ = s.accept()
+    c.recv(1024)
+    c.sendall(b'100 100' if ports else b'y\n')
+    c.close()
+"#;
+
+/// What a coordinator behind a script saw of one replica: a word, begin, end.
+type Asked = (String, u64, u64);
+
+/// The rounds of srv-1, srv-2 and srv-3 during a fault.
+fn witnessed(fault: &str) -> [Vec<Asked>; 3] {
     let bench = Bench::new();
-    let workload = bench.workload(
-        r#"{"name":"classic_refuse","duration":"5s","seed":1,"cluster":{"edition":"classic"},
-            "nemesis":[{"fault":"refuse","target":"srv-2","at":"500ms","for":"1s"}]}"#,
-    );
-    bench.run(&workload, &["--expect", "violation:unrequested-exit"]).exits(0);
+    std::fs::write(bench.path("witness.py"), WITNESS).unwrap();
+    std::fs::write(bench.path("wrapper.sh"), "#!/bin/sh\npython3 witness.py \"$@\"\nexit $?\n").unwrap();
+    let workload = bench.workload(&format!(
+        r#"{{"name":"witness","duration":"2s","seed":1,
+            "cluster":{{"edition":"classic","srv":{{"command":"sh wrapper.sh {{data}}"}},
+                "coord":{{"command":"sh wrapper.sh {{ports}}"}}}},
+            "clients":{{"count":1,"rate":20,"mix":{{"transfer":0,"read":1}}}},
+            "checks":{{"available":false,"linearizable":false,"replicas_identical":false}},
+            "nemesis":[{fault}]}}"#
+    ));
+    bench.run(&workload, &[]).exits(0);
+    bench.assert_no_process_is_left();
+    let log = std::fs::read_to_string(bench.run_dir().join("nodes/coord/output.log")).unwrap();
+    let mut seen: [Vec<Asked>; 3] = Default::default();
+    for line in log.lines().filter(|line| line.starts_with(['1', '2', '3'])) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // The last line is cut off when the program is ended.
+        let [number, said, begin, end] = words[..] else { continue };
+        let asked = (said.to_owned(), begin.parse().unwrap(), end.parse().unwrap());
+        seen[number.parse::<usize>().unwrap() - 1].push(asked);
+    }
+    seen
 }
 
 #[test]
-fn the_classic_edition_takes_a_slice_of_a_message_for_the_message() {
-    let bench = Bench::new();
-    let workload = bench.workload(
-        r#"{"name":"classic_slice","duration":"4s","seed":1,"cluster":{"edition":"classic"},
-            "nemesis":[{"fault":"slice","target":"srv-2","at":"500ms","for":"2s","bytes":3,"gap":"5ms","direction":"to-server"}]}"#,
-    );
-    bench.run(&workload, &["--expect", "violation"]).exits(0);
+fn a_flapping_refusal_is_seen_to_come_and_go_on_its_link_and_on_no_other() {
+    let fault = r#"{"fault":"refuse","target":"srv-1","at":"300ms","for":"1200ms","flap":"300ms"}"#;
+    let seen = witnessed(fault);
+    let refusals = |asked: &[Asked]| {
+        let words: Vec<bool> = asked.iter().map(|(said, _, _)| said == "refused").collect();
+        words.windows(2).filter(|pair| pair[1] && !pair[0]).count()
+    };
+    assert_eq!(refusals(&seen[0]), 4, "once in each of four periods: {:?}", seen[0]);
+    assert_eq!(seen[0].last().unwrap().0, "answered", "it ends healed");
+    assert_eq!((refusals(&seen[1]), refusals(&seen[2])), (0, 0));
+}
+
+#[test]
+fn clogged_links_stand_still_together_having_stopped_and_going_on_one_by_one() {
+    let seen = witnessed(r#"{"fault":"clog","target":"all","at":"300ms","for":"1200ms"}"#);
+    let longest =
+        |asked: &Vec<Asked>| asked.iter().max_by_key(|(_, begin, end)| end - begin).unwrap().clone();
+    let held: Vec<Asked> = seen.iter().map(longest).collect();
+    assert!(held.iter().all(|(said, _, _)| said == "answered"), "what was held arrives: {held:?}");
+    let (mut begins, mut ends): (Vec<u64>, Vec<u64>) =
+        held.iter().map(|(_, begin, end)| (begin, end)).unzip();
+    begins.sort_unstable();
+    ends.sort_unstable();
+    assert!(begins[2] < ends[0], "all at a time: {held:?}");
+    let apart = |times: &[u64]| times.windows(2).all(|pair| pair[1] - pair[0] > 50_000_000);
+    assert!(apart(&begins) && apart(&ends), "one by one: {held:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //! Does not verify how hard the run was: the share that the guard refused is a
 //! note, and coverage of faults by role is another check's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::node_life::{Interval, of_operation};
 use super::{count, list};
@@ -19,6 +19,7 @@ use crate::history::{ClusterWhat, FaultSpan, History, Phase};
 use crate::op::Outcome;
 use crate::recorded::{Recorded, Rest, RunState};
 use crate::verdict::{CheckName, CheckResult};
+use crate::workload::FaultRule;
 
 /// Checks what the other checks rest upon.
 pub fn check(recorded: &Recorded) -> CheckResult {
@@ -74,10 +75,25 @@ fn too_few(recorded: &Recorded) -> Option<String> {
     let (found, least) = (acknowledged(&recorded.history), recorded.workload.checks.minimum_acknowledged);
     (found < least).then(|| {
         format!(
-            "only {} acknowledged, at least {least} are needed to prove anything",
-            count(found, "operation")
+            "only {} acknowledged, at least {least} are needed to prove anything{}",
+            count(found, "operation"),
+            most_frequent_end(&recorded.history)
         )
     })
+}
+
+/// Where somebody should begin to look: `; most frequent end: timeout (30 of 32)`.
+fn most_frequent_end(history: &History) -> String {
+    let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
+    for operation in &history.operations {
+        let error = operation.completion.as_ref().and_then(|completion| completion.error.as_deref());
+        // What was received differs from one to the next, what it is does not.
+        let kind = error.map(|error| error.split(':').next().unwrap_or(error));
+        kind.into_iter().for_each(|kind| *ends.entry(kind).or_default() += 1);
+    }
+    let most = ends.into_iter().max_by_key(|(_, times)| *times);
+    let all = history.operations.len();
+    most.map_or(String::new(), |(end, times)| format!("; most frequent end: {end} ({times} of {all})"))
 }
 
 /// A finished run has told of its last phase; a history from elsewhere tells of none.
@@ -92,9 +108,10 @@ fn cut_off(history: &History) -> Option<String> {
 }
 
 fn kinds(recorded: &Recorded) -> Vec<FaultKind> {
-    let named = |kind: &FaultKind| recorded.workload.rules().iter().any(|rule| rule.fault == *kind);
-    let lacking = |kind: &FaultKind| recorded.lacking.iter().any(|lacking| lacking.family == kind.family());
-    FaultKind::ALL.into_iter().filter(|kind| named(kind) && !lacking(kind)).collect()
+    let rules = recorded.workload.rules();
+    let possible = |rule: &&FaultRule| !recorded.lacking.iter().any(|lacking| rule.needs(lacking.family));
+    let demanded: BTreeSet<FaultKind> = rules.iter().filter(possible).map(|rule| rule.fault).collect();
+    FaultKind::ALL.into_iter().filter(|kind| demanded.contains(kind)).collect()
 }
 
 /// Why the faults of a kind prove nothing.

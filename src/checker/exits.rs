@@ -5,13 +5,16 @@
 //! `infra`, decided by the runner), nor why a node ended: it quotes what the
 //! node said last. A node that hangs is no exit; `available` sees that.
 //!
+//! Where the machine failed the run (its disk full, its directory gone), a node that
+//! ended may have ended for the same reason: that is told and not blamed.
+//!
 //! An exit while the node's own disk refuses service, or while it finds its files
 //! damaged, is what a careful system does: it is counted and not blamed.
 
 use super::node_life::{acknowledged_until, phase_begin, seconds};
 use crate::fault::Node;
 use crate::history::{ClusterEvent, ClusterWhat, History, Phase};
-use crate::recorded::Recorded;
+use crate::recorded::{Recorded, RunState};
 use crate::verdict::{CheckName, CheckResult};
 use crate::workload::ExitPolicy;
 
@@ -27,6 +30,12 @@ pub fn check(recorded: &Recorded) -> CheckResult {
     let details = exits.iter().skip(1).map(|(sentence, _)| sentence.clone());
     let logs = exits.iter().flat_map(|(_, log)| log.clone());
     let details: Vec<String> = details.chain(logs).collect();
+    if let Some((first, _)) = exits.first()
+        && recorded.state == RunState::Infra
+    {
+        let why = format!("{first}; the machine failed the run too, so nobody is blamed");
+        return CheckResult::skipped(name, why).with_details(details);
+    }
     match (exits.first(), recorded.workload.checks.unrequested_exit) {
         (None, _) if excused > 0 => CheckResult::pass(
             name,
@@ -41,6 +50,23 @@ pub fn check(recorded: &Recorded) -> CheckResult {
                 .with_details(details)
         }
     }
+}
+
+/// Signals with which the kernel, or the C library, ends a program that went wrong.
+const CRASHES: [&str; 7] = ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGSYS", "SIGTRAP"];
+
+/// A node that was asked to end and crashed over it: no exit to blame, and nothing
+/// that its developer would want to miss.
+pub fn crashes_when_asked(history: &History) -> Vec<String> {
+    let crash = |event: &ClusterEvent| match &event.what {
+        ClusterWhat::Exit { node, asked: true, status } => {
+            let signal = status.strip_prefix("ended by ")?;
+            let signal = CRASHES.into_iter().find(|name| signal.starts_with(name))?;
+            Some(format!("{node} crashed with {signal} when it was asked to end, at {}", seconds(event.time)))
+        }
+        _ => None,
+    };
+    history.cluster.iter().filter_map(crash).collect()
 }
 
 /// A sentence and the last log lines for each exit.
@@ -122,6 +148,18 @@ mod tests {
     }
 
     #[test]
+    fn a_crash_at_an_end_that_was_asked_for_is_told_and_a_kill_is_not() {
+        let build = dying_coord().exit(6 * S, Node::Srv(1), true, "ended by SIGSEGV").exit(
+            6 * S,
+            Node::Srv(3),
+            true,
+            "ended by SIGTERM",
+        );
+        let told = crashes_when_asked(&build.recorded(PLAIN, &[]).history);
+        assert_eq!(told, ["srv-1 crashed with SIGSEGV when it was asked to end, at 6.00 s"]);
+    }
+
+    #[test]
     fn a_workload_may_have_exits_noted_only() {
         let note = r#"{"name":"x","duration":"1s","checks":{"unrequested_exit":"note"}}"#;
         let result = check(&dying_coord().recorded(note, &[]));
@@ -146,6 +184,15 @@ mod tests {
         ] {
             assert_eq!(exit(kind, nodes, at), Some(Verdict::Violation), "{kind}");
         }
+    }
+
+    #[test]
+    fn where_the_machine_failed_the_run_an_exit_is_told_and_not_blamed() {
+        let mut recorded = dying_coord().recorded(PLAIN, &[]);
+        recorded.state = RunState::Infra;
+        let result = check(&recorded);
+        assert_eq!(result.verdict, None);
+        assert!(result.message.contains("coord ended unasked at 4.00 s"), "{}", result.message);
     }
 
     #[test]

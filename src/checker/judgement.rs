@@ -125,6 +125,7 @@ pub fn judge(recorded: &Recorded, engine: &dyn Linearizer) -> Judgement {
     let mut notes = recorded.history.warnings.clone();
     notes.extend(refused.map(RefusedShare::sentence));
     notes.extend(half_tested(&checks));
+    notes.extend(exits::crashes_when_asked(&recorded.history));
     let not_tested = not_tested(recorded, &checks);
     let proof = found.claim.map(|claim| evidence::proof(recorded, claim));
     let order = found.order.map(Order::Whole).or(found.stuck.map(Order::Part));
@@ -258,9 +259,17 @@ impl Judgement {
     }
 }
 
-/// Control characters (line breaks, terminal escapes) become spaces.
+/// Characters of a verdict line; what is longer is told whole elsewhere.
+const LONGEST_LINE: usize = 1000;
+
+/// Lines become parts of one; other control characters (terminal escapes) become
+/// spaces.
 fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let joined = lines.collect::<Vec<_>>().join(" | ");
+    let mut letters = joined.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    let line: String = letters.by_ref().take(LONGEST_LINE).collect();
+    if letters.next().is_some() { line + "..." } else { line }
 }
 
 #[cfg(test)]
@@ -369,6 +378,9 @@ mod tests {
     fn the_verdict_line_is_one_line_without_terminal_escapes() {
         let result = || CheckResult::violation(CheckName::Linearizable, "a\n\u{1b}[31mb");
         let line = judge(&quiet(QUIET), &Says(result)).line();
-        assert_eq!(line, "violation: linearizable: a  [31mb");
+        assert_eq!(line, "violation: linearizable: a |  [31mb");
+        let long = || CheckResult::violation(CheckName::Linearizable, "x".repeat(5000));
+        let line = judge(&quiet(QUIET), &Says(long)).line();
+        assert!(line.len() < 1010 && line.ends_with("xxx..."), "{line}");
     }
 }

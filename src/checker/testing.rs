@@ -70,7 +70,9 @@ impl Build {
         self.next(end.unwrap_or(begin));
         let id = self.history.faults.len() as u64;
         let (nodes, place) = (nodes.to_vec(), Place::default());
-        self.history.faults.push(FaultSpan { id, kind, nodes, begin, end, held: true, error: None, place });
+        let observed = std::collections::BTreeMap::new();
+        let span = FaultSpan { id, kind, nodes, begin, end, held: true, error: None, place, observed };
+        self.history.faults.push(span);
         self
     }
 

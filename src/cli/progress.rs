@@ -5,6 +5,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,10 +24,15 @@ pub(super) fn watcher(quiet: bool, expected: Option<Duration>, lag: Option<Arc<L
     if quiet {
         Arc::new(())
     } else if std::io::stderr().is_terminal() {
-        Arc::new(Live::new(expected, lag))
+        aside(Arc::new(Live::new(expected, lag)))
     } else {
-        Arc::new(Plain { lag, ..Plain::default() })
+        aside(Arc::new(Plain { lag, ..Plain::default() }))
     }
+}
+
+/// Shown on a thread of its own; on this one where none can be had.
+fn aside(display: Arc<dyn Display>) -> Arc<dyn Display> {
+    Aside::new(display.clone()).map_or(display, |aside| Arc::new(aside))
 }
 
 /// A watcher that can be taken off the screen.
@@ -37,6 +43,67 @@ pub(super) trait Display: RunWatcher {
 
 impl Display for () {
     fn finish(&self) {}
+}
+
+/// So many words wait for a reader who does not read; what comes after them is lost.
+const WAITING: usize = 1024;
+/// How long a reader is waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Keeps a terminal that stands still, or a pipe that nobody reads, from holding up the
+/// run: a client that waits for stderr would look like a system that gives no service.
+struct Aside {
+    words: Mutex<Option<SyncSender<Word>>>,
+    shown: Mutex<Receiver<()>>,
+}
+
+enum Word {
+    Tick(Snapshot),
+    Note(String),
+}
+
+impl Aside {
+    fn new(display: Arc<dyn Display>) -> std::io::Result<Self> {
+        let (words, heard) = sync_channel(WAITING);
+        let (done, shown) = sync_channel(1);
+        std::thread::Builder::new().name("display".into()).spawn(move || {
+            for word in heard {
+                match word {
+                    Word::Tick(snapshot) => display.tick(&snapshot),
+                    Word::Note(text) => display.note(&text),
+                }
+            }
+            display.finish();
+            // Nobody may be waiting any more.
+            let _ = done.send(());
+        })?;
+        Ok(Self { words: Mutex::new(Some(words)), shown: Mutex::new(shown) })
+    }
+
+    fn say(&self, word: Word) {
+        if let Some(words) = &*lock(&self.words) {
+            // Full: the reader has long stopped reading.
+            let _ = words.try_send(word);
+        }
+    }
+}
+
+impl RunWatcher for Aside {
+    fn tick(&self, snapshot: &Snapshot) {
+        self.say(Word::Tick(snapshot.clone()));
+    }
+
+    fn note(&self, text: &str) {
+        self.say(Word::Note(text.to_owned()));
+    }
+}
+
+impl Display for Aside {
+    fn finish(&self) {
+        drop(lock(&self.words).take());
+        // A reader who has not come back by now gets what he gets.
+        let _ = lock(&self.shown).recv_timeout(PATIENCE);
+    }
 }
 
 struct Live {

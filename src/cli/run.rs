@@ -16,14 +16,14 @@ use super::{Failure, descriptors, doctor, output};
 use crate::cluster::launch::{Launch, LaunchError};
 use crate::cluster::{NodePaths, containment, nodes_of};
 use crate::fault::{Family, Node};
-use crate::plan::Plan;
+use crate::plan::{Begins, Plan, PlannedFault};
 use crate::record::{Beginning, NodeCommand, RunRecord};
 use crate::recorded::{Lacking, RunState};
 use crate::report::index;
 use crate::run_dir::{self, REPORTS, RunDir};
 use crate::runner::{self, Ended, How, Order, Paths};
 use crate::verdict::{Exit, Verdict};
-use crate::workload::{self, Workload, check_command};
+use crate::workload::{self, FaultRule, Workload, check_command};
 
 pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     let mut workload = workload::load(&args.workload).map_err(Failure::bad_input)?;
@@ -61,7 +61,10 @@ pub(super) fn run(args: RunArgs) -> Result<Exit, Failure> {
     take_over(&mut record, &ended);
     // The end of the run is on disk before the checks begin: should one of them
     // not come back, `check` can go on from here.
-    dir.write_record(&record).map_err(|why| cannot_write(&dir, &why))?;
+    dir.write_record(&record).map_err(|why| match &record.reason {
+        Some(reason) => Failure::infra(format!("{reason}; run.json cannot be completed: {why}")),
+        None => cannot_write(&dir, &why),
+    })?;
     signals.judging(dir.path().to_owned());
     let judged = judging::judge_run(run_dir::load(dir.path()).map_err(Failure::infra)?)?;
     let exit = args.expect.map_or(judged.verdict().exit(), |expected| met(expected, &judged));
@@ -86,8 +89,10 @@ fn list(folder: &Path) {
 /// was asked for.
 fn leave_out(plan: &mut Plan, lacking: &[Lacking]) {
     let lacks = |family: Family| lacking.iter().any(|lacking| lacking.family == family);
-    plan.faults.retain(|fault| !lacks(fault.fault.family()));
-    let kept = plan.workload.rules().iter().filter(|rule| !lacks(rule.fault.family())).cloned().collect();
+    let counted = |fault: &PlannedFault| matches!(fault.begins, Begins::Fsync { .. });
+    plan.faults.retain(|fault| !(lacks(fault.fault.family()) || lacks(Family::Disk) && counted(fault)));
+    let kept = |rule: &&FaultRule| !lacking.iter().any(|lacking| rule.needs(lacking.family));
+    let kept = plan.workload.rules().iter().filter(kept).cloned().collect();
     plan.workload.nemesis = crate::workload::Nemesis::List(kept);
     if lacks(Family::Disk) {
         plan.workload.disk = None;
@@ -176,7 +181,7 @@ fn begin(
 ) -> Result<RunRecord, Failure> {
     let nodes = nodes_of(&plan.workload);
     for &node in &nodes {
-        fs::create_dir_all(dir.node_data(node)).map_err(|why| cannot_write(dir, &why))?;
+        dir.make_node(node).map_err(|why| cannot_write(dir, &why))?;
     }
     let mut record = RunRecord::begin(Beginning {
         workload: plan.workload.clone(),

@@ -10,6 +10,7 @@ pub mod containment;
 pub mod disk;
 pub mod heard;
 pub mod launch;
+pub mod listening;
 pub mod node;
 pub mod output;
 mod procfs;
@@ -125,6 +126,38 @@ impl Cluster {
             Some(coord) => coord.start().await,
             None => Ok(()),
         }
+    }
+
+    /// Waits until every node listens where it said. Returns those that other machines
+    /// reach too.
+    ///
+    /// # Errors
+    /// The first node that told a port of another, or one where nothing listens.
+    pub async fn wait_until_all_listen(&self) -> Result<Vec<Node>, StartError> {
+        for node in self.nodes.values() {
+            self.is_its_own_port(node)?;
+        }
+        let mut public = Vec::new();
+        for node in self.nodes.values() {
+            if node.wait_until_it_listens().await?.is_public() {
+                public.push(node.node());
+            }
+        }
+        Ok(public)
+    }
+
+    /// A node is told ports of proxies, and might print one of those.
+    fn is_its_own_port(&self, node: &NodeProcess) -> Result<(), StartError> {
+        let up = |node: &NodeProcess| (node.life() == Life::Up).then(|| node.told_port()).flatten();
+        let Some(port) = up(node) else { return Ok(()) };
+        let owner = self.nodes.values().find_map(|other| {
+            if other.proxy().port() == port {
+                return Some(format!("the port under which {} is reached through its proxy", other.node()));
+            }
+            let same = other.node() != node.node() && up(other) == Some(port);
+            same.then(|| format!("the port that {} printed too", other.node()))
+        });
+        owner.map_or(Ok(()), |owner| Err(StartError::Foreign { node: node.node(), port, owner }))
     }
 
     fn replicas(&self) -> impl Iterator<Item = &Arc<NodeProcess>> {

@@ -23,6 +23,7 @@ use super::containment::{self, Contained, First, Started};
 use super::disk::Disk;
 use super::heard::Heard;
 use super::launch::{Launch, Placeholders};
+use super::listening::{self, Listening};
 use super::output::{LastLines, Listener, Terminal};
 use super::proxy::Proxy;
 use super::wipe::{self, Wiped};
@@ -104,6 +105,31 @@ pub enum StartError {
         /// What it printed instead.
         last: String,
     },
+    /// It told a port on which it does not serve 127.0.0.1.
+    #[error(
+        "{node} printed port {port}, but within {ceiling:?} nothing listened there on 127.0.0.1{elsewhere}; \
+         it must print the port that it listens on"
+    )]
+    Deaf {
+        /// Which node.
+        node: Node,
+        /// The port that it printed.
+        port: u16,
+        /// How long it was waited for.
+        ceiling: Duration,
+        /// Where else something listens on that port, in words.
+        elsewhere: String,
+    },
+    /// It told a port that is another's.
+    #[error("{node} printed port {port}, which is {owner}; it must print the port that it listens on")]
+    Foreign {
+        /// Which node.
+        node: Node,
+        /// The port that it printed.
+        port: u16,
+        /// Whose port that is, in words.
+        owner: String,
+    },
     /// Its port cannot be opened to others.
     #[error("the proxy of {node} cannot listen: {why}")]
     Proxy {
@@ -167,6 +193,8 @@ pub struct NodeProcess {
     /// Whether it may end by itself and be started again.
     excused: Arc<AtomicBool>,
     heard: Heard,
+    /// The port that it printed last.
+    told: Mutex<Option<u16>>,
 }
 
 /// One start of the node, from spawn to exit.
@@ -194,6 +222,7 @@ impl NodeProcess {
             disk: Mutex::default(),
             excused: Arc::default(),
             heard: Heard::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -251,6 +280,36 @@ impl NodeProcess {
     /// Where a line of its output can be waited for.
     pub fn heard(&self) -> &Heard {
         &self.heard
+    }
+
+    /// The port that it printed at its last start.
+    pub fn told_port(&self) -> Option<u16> {
+        *lock(&self.told)
+    }
+
+    /// Waits until something listens on the port that it printed, at most as long as a
+    /// start may take. Returns where; nothing is claimed of a node that is no longer up,
+    /// nor where the kernel does not tell.
+    ///
+    /// # Errors
+    /// [`StartError::Deaf`].
+    pub async fn wait_until_it_listens(&self) -> Result<Listening, StartError> {
+        let began = tokio::time::Instant::now();
+        loop {
+            let Some(port) = self.told_port().filter(|_| self.life() == Life::Up) else {
+                return Ok(Listening::default());
+            };
+            let Ok(found) = listening::look_up(port) else { return Ok(Listening::default()) };
+            if found.serves_loopback() {
+                return Ok(found);
+            }
+            let ceiling = self.setup.start_ceiling;
+            if began.elapsed() >= ceiling {
+                let elsewhere = elsewhere(&found);
+                return Err(StartError::Deaf { node: self.node(), port, ceiling, elsewhere });
+            }
+            tokio::time::sleep(LISTENING_POLL).await;
+        }
     }
 
     /// What it is doing once what is being done to it is done.
@@ -315,6 +374,7 @@ impl NodeProcess {
         if *life != Life::Starting {
             return Ok(());
         }
+        *lock(&self.told) = Some(port);
         self.setup.proxy.open(port).map_err(|why| StartError::Proxy { node: self.node(), why })?;
         *life = Life::Up;
         drop(life);
@@ -442,14 +502,14 @@ impl NodeProcess {
         let Some(clocks) = &running.clocks else {
             return Err(format!("the clocks of {} cannot be changed: it is not traced", self.node()));
         };
-        let mut applied = clocks.change(change);
+        let changed = clocks.change(change);
         *lock(&self.skew) = clocks.skew();
-        applied.escaped.extend(
-            strangers(running, clocks)
-                .await
-                .into_iter()
-                .map(|pid| (pid, "it is not followed by the tracer".into())),
-        );
+        let mut applied = settled(running, clocks).await;
+        applied.ahead_ns = changed.ahead_ns;
+        applied.missed = changed.missed;
+        // The change did not reach them, and they have ended since.
+        let ended = changed.escaped.into_iter().filter(|(pid, _)| !clock::is_there(*pid));
+        applied.missed.extend(ended);
         Ok(applied)
     }
 
@@ -480,17 +540,25 @@ impl NodeProcess {
     }
 }
 
-/// Processes of a node that its tracer does not know. One that was born this moment
-/// is told to the tracer only a moment later.
-async fn strangers(running: &Running, clocks: &Clocks) -> Vec<Pid> {
-    const ROUNDS: u32 = 200;
-    for _ in 0..ROUNDS {
-        if unknown(running, clocks).is_empty() {
-            return Vec::new();
+/// What every process of a node shows once nobody is between two programs or just born:
+/// the tracer deals with those a moment later. Whoever stays so has escaped.
+async fn settled(running: &Running, clocks: &Clocks) -> Applied {
+    const ROUNDS: u32 = 2000;
+    let mut round = 0;
+    loop {
+        // In this order: whoever is known by then is looked at.
+        let strangers = unknown(running, clocks);
+        let mut applied = clocks.look();
+        if round == ROUNDS || (strangers.is_empty() && applied.pending.is_empty()) {
+            let stuck = |pid| (pid, "it executed another program and was not followed into it".into());
+            let strange = |pid| (pid, "it is not followed by the tracer".into());
+            let late: Vec<_> = applied.pending.drain(..).map(stuck).collect();
+            applied.escaped.extend(late.into_iter().chain(strangers.into_iter().map(strange)));
+            return applied;
         }
+        round += 1;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    unknown(running, clocks)
 }
 
 fn unknown(running: &Running, clocks: &Clocks) -> Vec<Pid> {
@@ -598,6 +666,15 @@ fn in_words(status: io::Result<ExitStatus>) -> String {
         },
         Err(why) => format!("its exit status is not known: {why}"),
     }
+}
+
+/// Between two looks at where a node listens.
+const LISTENING_POLL: Duration = Duration::from_millis(5);
+
+/// `, only on 192.0.2.7`.
+fn elsewhere(found: &Listening) -> String {
+    let addresses: Vec<String> = found.addresses.iter().map(ToString::to_string).collect();
+    if addresses.is_empty() { String::new() } else { format!(", only on {}", addresses.join(", ")) }
 }
 
 fn quote(lines: &[String]) -> String {

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,6 +28,10 @@ pub const LOG_LIMIT: u64 = 16 << 20;
 const LAST_LINES: usize = 12;
 /// A line longer than this is cut for the port's pattern and for findings.
 const LONGEST_LINE: usize = 4096;
+/// A node may have put a link or a pipe in the log's place before it is started again.
+const NO_OTHER: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+/// Characters of a line that a finding quotes.
+const LONGEST_QUOTE: usize = 300;
 
 /// Both ends of a pseudo-terminal: one is read here, one becomes a node's output.
 pub struct Terminal {
@@ -88,6 +93,7 @@ pub struct Listener {
     dropped: u64,
     line: Vec<u8>,
     heard: Heard,
+    last_was_text: bool,
 }
 
 impl Listener {
@@ -98,11 +104,14 @@ impl Listener {
         log: &Path,
         last: LastLines,
     ) -> io::Result<(Self, watch::Receiver<Option<u16>>)> {
-        let log = File::options().create(true).append(true).open(log)?;
+        let log = File::options().create(true).append(true).mode(0o600).custom_flags(NO_OTHER).open(log)?;
         let logged = log.metadata()?.len();
         let (port, receiver) = watch::channel(None);
         let heard = Heard::default();
-        Ok((Self { ready, port, last, log, logged, dropped: 0, line: Vec::new(), heard }, receiver))
+        Ok((
+            Self { ready, port, last, log, logged, dropped: 0, line: Vec::new(), heard, last_was_text: true },
+            receiver,
+        ))
     }
 
     /// Tells those who wait there for a line, too.
@@ -158,13 +167,47 @@ impl Listener {
             }
         }
         self.heard.line(&line);
-        self.last.push(line);
+        // Of many lines in a row that are no text, one tells as much.
+        let (line, is_text) = legible(line);
+        if is_text || self.last_was_text {
+            self.last.push(line);
+        }
+        self.last_was_text = is_text;
     }
+}
+
+/// A line as a finding may quote it: what is no text is only counted. Tabs and the
+/// colours of a terminal are no reason to keep a message from its reader.
+fn legible(line: String) -> (String, bool) {
+    let strange = |letter: &char| {
+        let usual = matches!(letter, '\t' | '\r' | '\u{1b}');
+        *letter == char::REPLACEMENT_CHARACTER || letter.is_control() && !usual
+    };
+    let letters = line.chars().count();
+    if line.chars().filter(strange).count() * 10 > letters {
+        let noun = if letters == 1 { "character" } else { "characters" };
+        return (format!("({letters} {noun} that are no text)"), false);
+    }
+    let quote = match line.char_indices().nth(LONGEST_QUOTE) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    };
+    (quote, true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_text_is_not_quoted_and_what_is_long_is_cut() {
+        let bytes: Vec<u8> = (128..255).collect();
+        let quote = |line: String| legible(line).0;
+        assert_eq!(quote(String::from_utf8_lossy(&bytes).into()), "(127 characters that are no text)");
+        assert_eq!(quote("\u{1b}[31merr\u{1b}[0m\tx".into()), "\u{1b}[31merr\u{1b}[0m\tx");
+        assert_eq!(quote("panicked at \u{e9}t\u{e9}".into()), "panicked at été");
+        assert_eq!(quote("x".repeat(5000)).len(), LONGEST_QUOTE + 3);
+    }
 
     fn listener(dir: &Path) -> (Listener, watch::Receiver<Option<u16>>, LastLines) {
         let last = LastLines::default();

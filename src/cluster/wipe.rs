@@ -19,6 +19,9 @@ pub struct Wiped {
 /// # Errors
 /// The first name that cannot be removed; what came before it is gone.
 pub fn empty(dir: &Path) -> io::Result<Wiped> {
+    if !std::fs::symlink_metadata(dir)?.is_dir() {
+        return Err(io::Error::other("it is no directory: nothing behind it is touched"));
+    }
     let mut wiped = Wiped::default();
     remove_below(dir, &mut wiped)?;
     Ok(wiped)
@@ -54,6 +57,10 @@ mod tests {
         std::os::unix::fs::symlink(elsewhere.path(), node.path().join("deep/link")).unwrap();
         let wiped = empty(node.path()).unwrap();
         assert_eq!(wiped.files, 2);
+        let link = node.path().with_extension("link");
+        std::os::unix::fs::symlink(elsewhere.path(), &link).unwrap();
+        assert!(empty(&link).is_err(), "a link in its place is not followed either");
+        std::fs::remove_file(&link).unwrap();
         assert!(node.path().exists() && kept.exists());
         assert_eq!(std::fs::read_dir(node.path()).unwrap().count(), 0);
     }

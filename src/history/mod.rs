@@ -149,6 +149,8 @@ pub struct FaultSpan {
     pub error: Option<String>,
     /// Logical place of the begin line.
     pub place: Place,
+    /// What it was seen to do, by count (told by the end line).
+    pub observed: BTreeMap<String, u64>,
 }
 
 /// A planned action that was not carried out.

@@ -3,6 +3,8 @@
 //! Holds the rules of the format that concern more than one line. Knows nothing
 //! of files, and nothing of what a right result would be.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::line::{Edge, Kind, f};
@@ -271,7 +273,9 @@ impl Pairing {
     fn fault_begins(&mut self, id: u64, kind: FaultKind, nodes: Vec<Node>, line: RawLine<'_>) {
         self.faults.insert(id, self.history.faults.len());
         let (begin, error, place) = (line.time, line.error, line.place.unwrap_or_default());
-        self.history.faults.push(FaultSpan { id, kind, nodes, begin, end: None, held: false, error, place });
+        let observed = BTreeMap::new();
+        let span = FaultSpan { id, kind, nodes, begin, end: None, held: false, error, place, observed };
+        self.history.faults.push(span);
     }
 
     fn fault_ends(&mut self, id: u64, line: &RawLine<'_>, number: u64) {
@@ -281,6 +285,8 @@ impl Pairing {
         let span = &mut self.history.faults[at];
         span.end = Some(line.time);
         span.held = line.held.unwrap_or(false);
+        // Counts alone; other tools may write anything there.
+        span.observed = line.observed.and_then(|counts| json(counts.get()).ok()).unwrap_or_default();
         if line.error.is_some() {
             span.error.clone_from(&line.error);
         }

@@ -34,6 +34,8 @@ pub(super) struct RawLine<'a> {
     pub edge: Option<Edge>,
     #[serde(default)]
     pub held: Option<bool>,
+    #[serde(borrow, default)]
+    pub observed: Option<&'a RawValue>,
     #[serde(default)]
     pub place: Option<Place>,
     #[serde(default)]

@@ -12,10 +12,14 @@ use std::path::{Path, PathBuf};
 
 use super::History;
 use super::pair::Pairing;
+use crate::excerpt::excerpt;
 
 /// The longest line that is accepted, in bytes; a longer one is refused without
 /// being held in memory.
 pub const MAX_LINE: usize = 16 << 20;
+
+/// Characters of a reason that are shown: it may quote what was found.
+const LONGEST_REASON: usize = 1000;
 
 /// Why a file is no history: not a violation, but bad input (exit 2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +32,7 @@ pub struct Malformed {
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.reason)
+        write!(f, "line {}: {}", self.line, excerpt(&self.reason, LONGEST_REASON))
     }
 }
 

@@ -2,14 +2,17 @@
 //!
 //! No replicated system survives the loss of what a majority had synced. So a fault
 //! that damages synced data begins only where at most a minority of replicas is
-//! damaged with it, and a replica is not damaged again before it has caught up.
+//! damaged with it, and a replica is not damaged again before it has caught up. Whatever
+//! else hinders nodes may do so meanwhile.
 //!
-//! Whether it has cannot be seen from outside, so a condition stands for it that asks
-//! for more than enough: no fault was active anywhere for [`CALM`], and [`ACKNOWLEDGED`]
-//! operations were acknowledged in that time. It must hold before the damage, too, and
-//! until it holds again nothing else may hinder a node: a replica that has forgotten
-//! what it had acknowledged can outvote, together with one that had not yet heard of
-//! it, those that remember.
+//! A replica that noticed its damage has caught up when it says so ([`CAUGHT_UP`]). For
+//! those that never say, a condition stands for it that asks for more than enough: no fault was active anywhere
+//! for [`CALM`], and [`ACKNOWLEDGED`] operations were acknowledged in that time.
+//!
+//! Old files, all of them sound, cannot be noticed by the replica that finds them: it can
+//! outvote, together with one that had not yet heard of what it had acknowledged, those
+//! that remember. So before such damage that condition must hold, too, and until the
+//! replica has caught up nothing else may hinder a node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -21,6 +24,8 @@ use crate::fault::{Family, FaultKind, Node};
 use crate::plan::PlannedFault;
 use crate::sync::lock;
 
+/// What a replica prints once it holds again all that is acknowledged.
+pub(super) const CAUGHT_UP: &str = r"\bin step\b";
 /// How long no fault was active when replicas count as equal again.
 pub const CALM: Duration = Duration::from_secs(1);
 /// How many operations were acknowledged in that time.
@@ -70,13 +75,23 @@ impl Budget {
         if fault.fault.damages_synced() {
             state.may_damage(fault, node, calm, self.most)?;
             state.damaged.insert(node, fault.fault);
-        } else if let Some((other, kind)) =
-            state.damaged.iter().find(|(other, _)| !state.lost.contains(other))
-        {
-            return Err(format!("the fault budget: {other} may not have caught up yet after a `{kind}`"));
+        } else {
+            state.may_hinder()?;
         }
         state.active.insert(fault.id);
         Ok(())
+    }
+
+    /// A replica said that it has caught up, whatever damaged it.
+    pub(super) fn caught_up(&self, node: Node) {
+        if let Some(state) = &self.state {
+            let mut state = lock(state);
+            let noticed = state.damaged.get(&node).is_some_and(|kind| !kind.goes_unnoticed());
+            if noticed {
+                state.damaged.remove(&node);
+                state.lost.remove(&node);
+            }
+        }
     }
 
     /// A fault has ended at all its nodes; `healed` says whether they are back.
@@ -113,6 +128,17 @@ impl State {
         self.damaged.retain(|node, _| lost.contains(node));
     }
 
+    /// Nothing may meet a replica that does not know what it lost.
+    fn may_hinder(&self) -> Result<(), String> {
+        let mut unaware = self.damaged.iter().filter(|(_, kind)| kind.goes_unnoticed());
+        match unaware.find(|(node, _)| !self.lost.contains(node)) {
+            None => Ok(()),
+            Some((node, kind)) => {
+                Err(format!("the fault budget: {node} may not have caught up yet after a `{kind}`"))
+            }
+        }
+    }
+
     fn may_damage(&self, fault: &PlannedFault, node: Node, calm: bool, most: usize) -> Result<(), String> {
         if self.damaged.contains_key(&node) {
             return Err(format!("the fault budget: {node} may not have caught up yet since it was damaged"));
@@ -122,7 +148,8 @@ impl State {
                 "the fault budget: synced data of at most {most} replicas may be damaged at a time"
             ));
         }
-        if !calm {
+        self.may_hinder()?;
+        if !calm && fault.fault.goes_unnoticed() {
             return Err(format!(
                 "the fault budget: a `{}` needs replicas that agree, and others were hindered less than {} s or {ACKNOWLEDGED} acknowledged operations ago",
                 fault.fault,
@@ -167,12 +194,25 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_begins_before_a_damaged_replica_has_caught_up_but_faults_of_clients() {
+    fn whatever_else_hinders_nodes_may_begin_while_a_replica_knows_that_it_was_damaged() {
         let (budget, clock) = (Budget::new(3, false), Clock(Instant::now()));
-        let (wipe, kill) = (fault(1, FaultKind::Wipe), fault(2, FaultKind::Kill));
+        budget.admit(&fault(1, FaultKind::Pause), TWO, clock.at(0, 0)).unwrap();
+        for kind in [FaultKind::Wipe, FaultKind::BitFlip, FaultKind::TruncateFile] {
+            assert!(budget.admit(&fault(2, kind), ONE, clock.at(1, 0)).is_ok());
+            assert!(budget.admit(&fault(3, FaultKind::PowerFailure), TWO, clock.at(2, 0)).is_ok());
+            assert!(budget.admit(&fault(4, kind), TWO, clock.at(3, 0)).is_err());
+            assert!(budget.admit(&fault(4, kind), ONE, clock.at(3, 0)).is_err());
+            budget.caught_up(ONE);
+        }
+    }
+
+    #[test]
+    fn nothing_else_begins_before_old_files_have_caught_up_but_faults_of_clients() {
+        let (budget, clock) = (Budget::new(3, false), Clock(Instant::now()));
+        let (wipe, kill) = (fault(1, FaultKind::OldCopy), fault(2, FaultKind::Kill));
         budget.admit(&wipe, ONE, clock.at(0, 0)).unwrap();
         let why = budget.admit(&kill, TWO, clock.at(10, 10)).unwrap_err();
-        assert!(why.contains("srv-1 may not have caught up yet after a `wipe`"), "{why}");
+        assert!(why.contains("srv-1 may not have caught up yet after a `old-copy`"), "{why}");
         assert!(budget.admit(&fault(3, FaultKind::Drop), Node::Coord, clock.at(10, 10)).is_ok());
         budget.end(&wipe, &[ONE], true, clock.at(500, 10));
         assert!(budget.admit(&kill, TWO, clock.at(1400, 100)).is_err());
@@ -180,15 +220,15 @@ mod tests {
     }
 
     #[test]
-    fn damage_waits_until_replicas_that_were_hindered_agree_again() {
+    fn old_files_wait_until_replicas_that_were_hindered_agree_again() {
         let (budget, clock) = (Budget::new(5, false), Clock(Instant::now()));
-        let (pause, wipe) = (fault(1, FaultKind::Pause), fault(2, FaultKind::Wipe));
+        let (pause, wipe) = (fault(1, FaultKind::Pause), fault(2, FaultKind::OldCopy));
         budget.admit(&pause, ONE, clock.at(0, 0)).unwrap();
         assert!(budget.admit(&wipe, TWO, clock.at(5000, 500)).unwrap_err().contains("agree"));
         budget.end(&pause, &[ONE], true, clock.at(6000, 500));
         assert!(budget.admit(&wipe, TWO, clock.at(6500, 900)).is_err());
         assert!(budget.admit(&wipe, TWO, clock.at(7000, 900)).is_ok());
-        assert!(budget.admit(&wipe, Node::Srv(3), clock.at(7000, 900)).is_ok(), "two of five");
+        assert!(budget.admit(&fault(3, FaultKind::Wipe), ONE, clock.at(7000, 900)).is_err());
     }
 
     #[test]

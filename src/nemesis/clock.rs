@@ -58,10 +58,16 @@ pub(super) async fn attend(
     Effect::held(true)
 }
 
-/// The right time again. A node that is down meanwhile starts with it.
+/// The right time again. A node that is down meanwhile starts with it. The fault did not
+/// hold if a process that came and went meanwhile escaped it.
 pub(super) async fn heal(node: &NodeProcess) -> Effect {
-    let healed = change(node, Change::Heal).await;
-    Effect { held: true, ..healed }
+    let mut healed = match node.change_clock(Change::Heal).await {
+        Ok(applied) => Effect { held: applied.missed.is_empty(), ..told(&applied) },
+        Err(why) => Effect { held: true, ..Effect::failed(why) },
+    };
+    // Counted when the fault began: these are the same processes once more.
+    healed.observed.remove("clock_processes");
+    healed
 }
 
 async fn change(node: &NodeProcess, change: Change) -> Effect {
@@ -72,9 +78,9 @@ async fn change(node: &NodeProcess, change: Change) -> Effect {
 }
 
 fn told(applied: &Applied) -> Effect {
-    let first = applied.escaped.first();
-    let error = first.map(|(pid, why)| {
-        format!("the clock of process {pid} was not changed ({} such): {why}", applied.escaped.len())
+    let escaped = || applied.escaped.iter().chain(&applied.missed);
+    let error = escaped().next().map(|(pid, why)| {
+        format!("the clock of process {pid} was not changed ({} such): {why}", escaped().count())
     });
     let mut effect = Effect { held: applied.held(), error, ..Effect::default() };
     effect.observed.insert("clock_processes", applied.processes.len() as u64);

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::fault::Observed;
@@ -37,7 +37,8 @@ impl Files<'_> {
             Victim::Data => found.push(self.data.to_path_buf()),
             Victim::Any => regular_files(self.dir, &mut found)?,
         }
-        found.retain(|path| fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > 0));
+        // A link is not followed: it may lead out of the node's directory.
+        found.retain(|path| fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > 0));
         found.sort();
         let drawn = rng.below(found.len() as u64) as usize;
         found.into_iter().nth(drawn).ok_or_else(|| {
@@ -64,8 +65,13 @@ fn regular_files(dir: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
+/// Neither a link nor a pipe, though one may have come between two looks.
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
+}
+
 fn flip(path: &Path, bits: u64, rng: &mut Rng) -> io::Result<Observed> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let file = open(OpenOptions::new().read(true).write(true), path)?;
     let length = file.metadata()?.len();
     let wanted = bits.min(length * 8);
     let mut flipped = std::collections::BTreeSet::new();
@@ -82,7 +88,7 @@ fn flip(path: &Path, bits: u64, rng: &mut Rng) -> io::Result<Observed> {
 }
 
 fn cut_off(path: &Path, bytes: u64) -> io::Result<Observed> {
-    let file = OpenOptions::new().write(true).open(path)?;
+    let file = open(OpenOptions::new().write(true), path)?;
     let length = file.metadata()?.len();
     file.set_len(length.saturating_sub(bytes))?;
     file.sync_all()?;
@@ -108,6 +114,9 @@ pub(super) fn restore_copy(files: &Files<'_>) -> io::Result<Observed> {
 /// The directory itself stays: it may be a mount.
 fn empty(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
+    if !fs::symlink_metadata(dir)?.is_dir() {
+        return Err(io::Error::other(format!("{} is a link: nothing behind it is touched", dir.display())));
+    }
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
@@ -182,6 +191,25 @@ mod tests {
         assert_eq!(inflict(&act(99), &files, rng).unwrap(), Observed::from([("bytes_cut_off", 70)]));
         let error = inflict(&act(1), &files, rng).unwrap_err();
         assert!(error.to_string().contains("no file with content"), "{error}");
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_never_damaged() {
+        let (_place, dir, data) = stage();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let kept = elsewhere.path().join("kept");
+        fs::write(&kept, "precious").unwrap();
+        fs::remove_file(&data).unwrap();
+        std::os::unix::fs::symlink(&kept, &data).unwrap();
+        let rng = &mut Rng::new(1, Purpose::Jitter(0));
+        let files = Files { dir: &dir, data: &data };
+        let act = DiskAct::BitFlip { bits: 1, file: Victim::Data };
+        assert!(inflict(&act, &files, rng).unwrap_err().to_string().contains("no file with content"));
+        assert!(flip(&data, 1, rng).is_err() && cut_off(&data, 1).is_err());
+        let link = dir.join("link");
+        std::os::unix::fs::symlink(elsewhere.path(), &link).unwrap();
+        assert!(empty(&link).unwrap_err().to_string().contains("is a link"));
+        assert_eq!(fs::read(&kept).unwrap(), b"precious");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::budget::{Budget, Moment};
+use super::budget::{Budget, CAUGHT_UP, Moment};
 use super::{Effect, Journal, apply, attend, heal, held_by_one, network, unfit};
 use crate::cluster::Cluster;
 use crate::cluster::node::NodeProcess;
@@ -136,6 +136,7 @@ impl Nemesis {
         } else {
             together(attending).await
         };
+        self.hear_of_recovery(&fault, &nodes);
         let healed = each(&nodes, |node| {
             let fault = share();
             async move { heal(&fault, &node).await }
@@ -149,6 +150,22 @@ impl Nemesis {
         self.journal.end(&fault, &names, &effect);
         self.budget.end(&fault, &names, effect.error.is_none(), now(&signals));
         self.release(&fault, &names);
+    }
+
+    /// A node that will notice its damage is down, so what it says next it says after the damage.
+    fn hear_of_recovery(&self, fault: &PlannedFault, nodes: &[Arc<NodeProcess>]) {
+        let noticed = fault.fault.damages_synced() && !fault.fault.goes_unnoticed();
+        let Some(pattern) = Regex::new(CAUGHT_UP).ok().filter(|_| noticed) else {
+            return;
+        };
+        for node in nodes {
+            let (told, budget, name) = (node.heard().next(pattern.clone()), self.budget.clone(), node.node());
+            tokio::spawn(async move {
+                if told.await.is_ok() {
+                    budget.caught_up(name);
+                }
+            });
+        }
     }
 
     /// Reserves the nodes at which the fault can begin; the others are skipped. Half
@@ -209,11 +226,17 @@ async fn due(fault: &PlannedFault, cluster: &Cluster, signals: &mut Signals) -> 
                 let seen = *signals.acknowledged.borrow();
                 format!("it waits for acknowledged operation {count}; {over} after {seen}")
             }
+            Begins::Since { acknowledged, .. } => {
+                format!("it waits for {acknowledged} acknowledged operations more; {over} before")
+            }
             Begins::Message { link, count } => {
                 let seen = cluster.messages().get(link).copied().unwrap_or_default();
                 format!("it waits for message {count} on {link}; {over} after {seen}")
             }
-            Begins::Fsync { node, count } => format!("it waits for sync {count} of {node}; {over} before"),
+            Begins::Fsync { node, count } => {
+                let seen = cluster.syncs().get(node).map_or(0, |seen| *seen.borrow());
+                format!("it waits for sync {count} of {node}; {over} after {seen}")
+            }
             Begins::AfterHeal(_) => "it waits for the heal".into(),
             Begins::Log { node, pattern } => {
                 format!("it waits for a line of {node} that holds `{pattern}`; {over} before")
@@ -233,6 +256,9 @@ async fn trigger(
     match begins {
         Begins::At(nanos) => tokio::time::sleep_until(start + Duration::from_nanos(*nanos)).await,
         Begins::Acknowledged(count) => reaches(acknowledged, *count).await,
+        Begins::Since { at_ns, acknowledged: more } => {
+            more_since(start + Duration::from_nanos(*at_ns), acknowledged, *more).await;
+        }
         Begins::AfterHeal(_) => std::future::pending().await,
         Begins::Message { link, count } => known(link.server())?.proxy().reached(*count).await,
         Begins::Fsync { node, count } => {
@@ -246,6 +272,13 @@ async fn trigger(
         }
     }
     Ok(())
+}
+
+/// What was acknowledged before `moment` does not count.
+async fn more_since(moment: Instant, acknowledged: watch::Receiver<u64>, more: u64) {
+    tokio::time::sleep_until(moment).await;
+    let known = *acknowledged.borrow();
+    reaches(acknowledged, known.saturating_add(more)).await;
 }
 
 async fn reaches(mut counter: watch::Receiver<u64>, count: u64) {
@@ -284,4 +317,27 @@ async fn stopped(acts: &mut JoinSet<Effect>) -> Effect {
         }
     }
     effect
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_is_acknowledged_after_the_moment_counts() {
+        let (tell, acknowledged) = watch::channel(10);
+        let begun = Instant::now();
+        let millis = Duration::from_millis;
+        let operations = async {
+            for at in [100, 200, 400, 500, 600] {
+                tokio::time::sleep_until(begun + millis(at)).await;
+                tell.send_modify(|count| *count += 1);
+            }
+        };
+        let waiting = async {
+            more_since(begun + millis(300), acknowledged, 2).await;
+            begun.elapsed()
+        };
+        assert_eq!(tokio::join!(waiting, operations).0, millis(500));
+    }
 }

@@ -8,6 +8,7 @@ pub mod operations;
 mod quiet;
 mod rhythm;
 pub mod rng;
+mod scenes;
 pub mod schedule;
 
 use serde::Serialize;

@@ -26,6 +26,8 @@ pub enum Purpose {
     Bad,
     /// Who comes late at the end.
     Latecomer,
+    /// Which scenes of a mix come when.
+    Scenes,
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
             Self::Split(number) => (5, number),
             Self::Bad => (6, 0),
             Self::Latecomer => (7, 0),
+            Self::Scenes => (8, 0),
         };
         kind << 32 | u64::from(number)
     }

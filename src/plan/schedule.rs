@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::quiet;
 use super::rhythm::Rhythm;
 use super::rng::{Purpose, Rng};
+use super::scenes::Scenes;
 use crate::fault::clock::ClockFault;
 use crate::fault::disk::DiskAct;
 use crate::fault::network::{Directions, NetworkPlan, Reach};
@@ -103,6 +104,14 @@ pub enum Begins {
     /// When so many operations were acknowledged.
     #[serde(rename = "acknowledged")]
     Acknowledged(u64),
+    /// When so many operations more were acknowledged than there were at a time.
+    #[serde(rename = "since")]
+    Since {
+        /// In nanoseconds after the clients began.
+        at_ns: u64,
+        /// So many more.
+        acknowledged: u64,
+    },
     /// When a link has carried so many messages.
     #[serde(rename = "message")]
     Message {
@@ -137,13 +146,17 @@ pub enum Begins {
 pub fn draw(workload: &Workload, seed: u64) -> Vec<PlannedFault> {
     let mixed = workload.nemesis.intensity().is_some();
     let mut planned = all_rules(workload, seed, !mixed);
-    if planned.is_empty() && mixed {
+    let scenes = Scenes::draw(workload, seed, horizon(workload));
+    scenes.make_room(&mut planned);
+    if planned.is_empty() && scenes.faults.is_empty() && mixed {
         planned = all_rules(workload, seed, true);
         planned.truncate(1);
     }
     if mixed && !workload.beyond_budget {
         quiet::clear(&mut planned);
     }
+    planned.extend(scenes.faults);
+    planned.sort_by_key(|fault| (order(&fault.begins), fault.rule));
     planned.extend(workload.has_latecomer().then(|| latecomer(workload, seed)));
     for (id, fault) in planned.iter_mut().enumerate() {
         fault.id = id as u64;
@@ -181,9 +194,10 @@ fn all_rules(workload: &Workload, seed: u64, at_least_one: bool) -> Vec<PlannedF
     planned
 }
 
-fn order(begins: &Begins) -> (bool, u64) {
+/// Timed ones by their time, before all others.
+pub(super) fn order(begins: &Begins) -> (bool, u64) {
     match begins {
-        Begins::At(time) => (false, *time),
+        Begins::At(time) | Begins::Since { at_ns: time, .. } => (false, *time),
         Begins::Acknowledged(count) | Begins::Message { count, .. } | Begins::Fsync { count, .. } => {
             (true, *count)
         }
@@ -200,6 +214,10 @@ fn at_event(event: &Event) -> Begins {
     }
 }
 
+fn horizon(workload: &Workload) -> Duration {
+    workload.duration.map_or(HORIZON, |span| span.0)
+}
+
 fn begins(workload: &Workload, rule: &FaultRule, at_least_one: bool, rng: &mut Rng) -> Vec<Begins> {
     if let Some(event) = &rule.when {
         return vec![at_event(event)];
@@ -207,7 +225,7 @@ fn begins(workload: &Workload, rule: &FaultRule, at_least_one: bool, rng: &mut R
     if let Some(at) = rule.at {
         return vec![Begins::At(at.nanos())];
     }
-    let horizon = workload.duration.map_or(HORIZON, |span| span.0).as_nanos() as u64;
+    let horizon = horizon(workload).as_nanos() as u64;
     let rhythm = Rhythm {
         every: rule.every.map_or(HORIZON, |span| span.0).as_nanos() as u64,
         spread: rule.spread.unwrap_or_default(),

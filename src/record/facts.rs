@@ -33,6 +33,7 @@ fn phases(history: &History) -> Vec<PhaseSpan> {
 
 fn executed(history: &History, fault: &FaultSpan) -> FaultRecord {
     FaultRecord {
+        id: fault.id,
         kind: fault.kind,
         nodes: fault.nodes.clone(),
         begin: fault.begin,
@@ -40,6 +41,7 @@ fn executed(history: &History, fault: &FaultSpan) -> FaultRecord {
         held: fault.held,
         overlapped: overlapped(history, fault),
         acknowledged_before: fault.place.acknowledged,
+        observed: fault.observed.clone(),
         error: fault.error.clone(),
     }
 }

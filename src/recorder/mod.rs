@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddrV4;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -46,6 +47,7 @@ struct Shared {
     order: Mutex<Order>,
     acknowledged: watch::Sender<u64>,
     failed: watch::Sender<Option<String>>,
+    starved: watch::Sender<Option<String>>,
 }
 
 /// What the lock guards: the next index, and all that must agree with it.
@@ -95,7 +97,7 @@ impl Recorder {
     /// # Errors
     /// The file cannot be created, or the thread that writes it.
     pub fn create(path: &Path, clock: RunClock) -> io::Result<Self> {
-        Self::new(File::create_new(path)?, clock)
+        Self::new(File::options().write(true).create_new(true).mode(0o600).open(path)?, clock)
     }
 
     /// Starts a history in an open file.
@@ -110,7 +112,8 @@ impl Recorder {
         })?;
         let (deliveries, meter) = (Deliveries::default(), Meter::new());
         let order = Order { index: 0, listener: None, sink, deliveries, meter };
-        let shared = Shared { clock, order: Mutex::new(order), acknowledged: watch::Sender::new(0), failed };
+        let (acknowledged, starved) = (watch::Sender::new(0), watch::Sender::new(None));
+        let shared = Shared { clock, order: Mutex::new(order), acknowledged, failed, starved };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -165,6 +168,12 @@ impl Recorder {
     /// Lines after that are counted but lost.
     pub fn failed(&self) -> watch::Receiver<Option<String>> {
         self.shared.failed.subscribe()
+    }
+
+    /// Turns to the reason when the harness itself could not connect or accept (out of
+    /// descriptors, memory or ports): what was seen from then on proves nothing.
+    pub fn starved(&self) -> watch::Receiver<Option<String>> {
+        self.shared.starved.subscribe()
     }
 
     /// Counts and latencies so far.
@@ -222,6 +231,17 @@ impl Recorder {
         });
     }
 
+    /// The first reason is kept.
+    fn starve(&self, why: impl FnOnce() -> String) {
+        self.shared.starved.send_if_modified(|known| {
+            let first = known.is_none();
+            if first {
+                *known = Some(why());
+            }
+            first
+        });
+    }
+
     fn order(&self) -> MutexGuard<'_, Order> {
         lock(&self.shared.order)
     }
@@ -253,6 +273,9 @@ impl Journal for Recorder {
         result: Result<[i64; 2], Reason>,
     ) -> Outcome {
         let source = invocation.source;
+        if let Err(Reason::Local(why)) = &result {
+            self.starve(|| format!("a client cannot connect: {why}"));
+        }
         let mut order = self.order();
         let result = if order.deliveries.tampered_with(source) { tampered(result) } else { result };
         let outcome = result.as_ref().map_or_else(Reason::outcome, |_| Outcome::Ok);
@@ -296,6 +319,10 @@ impl Tap for Recorder {
             let harmless = order.deliveries.closed(closed.client, closed.delivered);
             order.evidence(self.shared.clock, harmless);
         }
+    }
+
+    fn starved(&self, link: Link, why: &io::Error) {
+        self.starve(|| format!("the proxy of {link} can neither accept nor connect: {why}"));
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -38,7 +39,7 @@ impl WireRecord {
     /// The file cannot be created, or the thread that writes it.
     pub fn create(path: &Path, limit: u64) -> io::Result<Self> {
         // `finish` tells of errors; the record is no reason to end a run.
-        let sink = Sink::new(File::create_new(path)?, |_| ())?;
+        let sink = Sink::new(File::options().write(true).create_new(true).mode(0o600).open(path)?, |_| ())?;
         let state = State { sink, written: 0, left_out: 0, finished: false };
         Ok(Self { state: Mutex::new(state), limit })
     }

@@ -4,7 +4,6 @@
 //! is cut, files in mid-rewrite or none: all of that loads. Only what is no run
 //! directory, or was broken afterwards, is refused. Judges nothing.
 
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -98,10 +97,13 @@ pub fn load(path: &Path) -> Result<LoadedRun, LoadError> {
     Ok(LoadedRun { dir, record, history, files, logs })
 }
 
+/// No record is that large; what is larger is not read.
+pub(super) const LARGEST: usize = 64 << 20;
+
 fn load_record(dir: &RunDir) -> Result<RunRecord, LoadError> {
     let path = dir.record();
-    let text =
-        std::fs::read(&path).map_err(|source| LoadError::NoRecord { path: dir.path().to_owned(), source })?;
+    let text = regular_file::read(&path, LARGEST)
+        .map_err(|source| LoadError::NoRecord { path: dir.path().to_owned(), source })?;
     let bad = |reason: String| LoadError::BadRecord { path: path.clone(), reason };
     let version: Version =
         serde_json::from_slice(&text).map_err(|why| bad(format!("no record of a run: {why}")))?;
@@ -159,7 +161,7 @@ pub fn log_tail(dir: &RunDir, node: Node) -> Option<NodeLog> {
 }
 
 fn read_tail(path: &Path) -> io::Result<(Vec<u8>, bool)> {
-    let mut file = File::open(path)?;
+    let mut file = regular_file::open(path)?;
     let length = file.metadata()?.len();
     let cut = length > TAIL;
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;

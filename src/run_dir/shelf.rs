@@ -12,14 +12,12 @@ use std::time::SystemTime;
 use serde::Deserialize;
 
 use super::RunDir;
+use super::load::LARGEST;
 use crate::fault::FaultKind;
 use crate::record::PhaseSpan;
 use crate::recorded::RunState;
 use crate::regular_file;
 use crate::verdict::Verdict;
-
-/// A record is never that large; what is larger is not read.
-const LARGEST: usize = 64 << 20;
 
 /// What an overview tells of a run.
 #[derive(Debug, Clone, PartialEq)]

@@ -140,6 +140,11 @@ impl Watcher for Diary {
         self.recorder.node_exited(node, asked, status);
         if !asked && self.excuses(node) {
             self.watcher.note(&format!("{node} ended under a fault of its disk: {status}"));
+        } else if !asked && self.phase() == Phase::Setup {
+            // The error that ends the run quotes it whole.
+            let why = status.lines().next().unwrap_or_default();
+            self.watcher.note(&format!("{node} did not come up: {why}"));
+            self.unasked.send_replace(Some(node));
         } else if !asked {
             self.watcher.note(&format!("{node} ended though nobody asked: {status}"));
             self.unasked.send_replace(Some(node));

@@ -11,6 +11,7 @@
 
 mod journal;
 mod phases;
+mod room;
 mod settle;
 
 use std::path::PathBuf;

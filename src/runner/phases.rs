@@ -14,6 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::journal::Diary;
+use super::room;
 use super::settle::{Patience, settle};
 use super::{Ended, How, Order, Snapshot};
 use crate::client::Journal;
@@ -65,6 +66,8 @@ struct Stage {
     bank: Bank,
     numbers: Arc<Numbers>,
     cut_short: AtomicBool,
+    /// Turns to what has befallen the run directory.
+    misfortune: Arc<watch::Sender<Option<String>>>,
 }
 
 /// Why the faulty phase ended.
@@ -109,6 +112,7 @@ impl Stage {
             bank: Bank { port, deadline: workload.clients.deadline.0, half_close: false },
             numbers: Arc::new(Numbers::from(u64::from(workload.clients.count))),
             cut_short: AtomicBool::new(false),
+            misfortune: Arc::new(watch::Sender::new(None)),
         })
     }
 
@@ -127,8 +131,11 @@ impl Stage {
         ticker.abort();
         order.watcher.tick(&snapshot(&self.diary, &self.cluster, began));
         let cut_short = self.cut_short.load(Ordering::Relaxed);
-        let how = kept.err().map_or(how, |why| How::Infra(why.to_string()));
-        let how = self.close().err().map_or(how, How::Infra);
+        // After the faulty phase nobody waits for it any more.
+        let befallen = [self.misfortune.borrow().clone(), self.starved().borrow().as_deref().map(starved)];
+        let how = befallen.into_iter().flatten().fold(how, worse);
+        let how = kept.err().map_or(how.clone(), |why| worse(how, why.to_string()));
+        let how = self.close().err().map_or(how.clone(), |why| worse(how, why));
         Ended { how, rest, stubborn, cut_short }
     }
 
@@ -138,6 +145,10 @@ impl Stage {
         self.diary.enter(Phase::Setup);
         tokio::select! {
             started = self.cluster.start() => started.map_err(|why| How::Infra(why.to_string()))?,
+            () = turns_true(&mut interrupted) => return Err(How::Interrupted),
+        }
+        tokio::select! {
+            listening = self.listening(order) => listening?,
             () = turns_true(&mut interrupted) => return Err(How::Interrupted),
         }
         // Nothing awaits between here and the next phase, so an exit is either this
@@ -152,13 +163,15 @@ impl Stage {
         if let Cut::Early(how) = self.faulty(order).await {
             return Err(how);
         }
+        let mut served = true;
         if order.plan.workload.demands_availability() {
             tokio::select! {
-                () = self.probe(&order.plan.workload) => {}
+                answered = self.probe(&order.plan.workload) => served = answered,
                 () = turns_true(&mut interrupted) => return Err(How::Interrupted),
             }
         }
-        if let Some(late) = order.plan.faults.iter().find(|fault| is_late(fault)) {
+        // Nothing would be acknowledged without the late one, either.
+        if let Some(late) = order.plan.faults.iter().find(|fault| is_late(fault) && served) {
             tokio::select! {
                 () = self.come_late(order, late) => {}
                 () = turns_true(&mut interrupted) => return Err(How::Interrupted),
@@ -172,6 +185,16 @@ impl Stage {
         let grace = order.plan.workload.budgets.stop.0;
         self.tell_stubborn(order, self.cluster.stop_coord(grace).await.as_slice());
         if rest == Rest::Settled { self.settle(order).await } else { Ok(rest) }
+    }
+
+    /// Until every node listens where it said.
+    async fn listening(&self, order: &Order) -> Result<(), How> {
+        let public = self.cluster.wait_until_all_listen().await.map_err(|why| How::Infra(why.to_string()))?;
+        for node in public {
+            let note = "listens on more than 127.0.0.1: other machines can reach it, past all faults";
+            order.watcher.note(&format!("{node} {note}"));
+        }
+        Ok(())
     }
 
     /// Until the replicas' files have come to rest, or an interruption.
@@ -281,6 +304,7 @@ impl Stage {
         let mut failed = self.diary.recorder.failed();
         let mut unasked = self.diary.unasked_exit();
         let mut enough = order.enough.clone();
+        let (mut misfortune, mut starving) = (self.misfortune.subscribe(), self.starved());
         let ends_it = workload.checks.unrequested_exit == ExitPolicy::Violation;
         tokio::select! {
             biased;
@@ -289,7 +313,17 @@ impl Stage {
                 let why = why.clone().unwrap_or_default();
                 Cut::Early(How::Infra(format!("the history cannot be written: {why}")))
             }
-            Ok(_) = unasked.wait_for(Option::is_some), if ends_it => Cut::Over,
+            Ok(why) = misfortune.wait_for(Option::is_some) => {
+                Cut::Early(How::Infra(why.clone().unwrap_or_default()))
+            }
+            Ok(why) = starving.wait_for(Option::is_some) => {
+                Cut::Early(How::Infra(starved(why.as_deref().unwrap_or_default())))
+            }
+            // A node that ends for want of room tells before the next look does.
+            Ok(_) = unasked.wait_for(Option::is_some), if ends_it => match room::look(&order.paths.history) {
+                Ok(()) => Cut::Over,
+                Err(why) => Cut::Early(How::Infra(why)),
+            },
             Ok(why) = enough.wait_for(Option::is_some) => Cut::Enough(why.clone().unwrap_or_default()),
             () = all_done(clients) => Cut::Over,
             () = tokio::time::sleep(time) => Cut::Over,
@@ -297,20 +331,45 @@ impl Stage {
     }
 
     /// Asks for both balances of two accounts until it is answered: after the heal
-    /// nothing stands in the way of service.
-    async fn probe(&self, workload: &Workload) {
+    /// nothing stands in the way of service. Whether it was.
+    async fn probe(&self, workload: &Workload) -> bool {
         let names = workload.clients.accounts.names();
-        let [from, to, ..] = names.as_slice() else { return };
+        let [from, to, ..] = names.as_slice() else { return false };
+        self.ask(&Transfer::request(from, to, 0)).await.is_some()
+    }
+
+    /// Asks for a transfer until it is acknowledged; the balances after it, or none if it
+    /// was asked in vain.
+    async fn ask(&self, transfer: &Transfer) -> Option<[i64; 2]> {
         let ceiling = Instant::now() + PROBE_CEILING;
         while self.cluster.node(Node::Coord).is_some_and(|coord| coord.life() == Life::Up) {
             let recorder = &self.diary.recorder;
-            let invocation = recorder.invoke(self.numbers.next(), Transfer::request(from, to, 0));
+            let invocation = recorder.invoke(self.numbers.next(), transfer.clone());
             let exchange = self.bank.transfer(invocation.source, &invocation.transfer).await;
+            let balances = exchange.result.as_ref().ok().copied();
             let outcome = recorder.complete(invocation, exchange.local, exchange.result);
-            if outcome == Outcome::Ok || Instant::now() >= ceiling {
-                return;
+            if outcome == Outcome::Ok {
+                return balances;
+            }
+            if Instant::now() >= ceiling {
+                return None;
             }
             tokio::time::sleep(PROBE_PAUSE).await;
+        }
+        None
+    }
+
+    /// The last thing that is asked of a run moves money, as far as there is some: should it
+    /// not come to every file by itself, files show it.
+    async fn move_money(&self, workload: &Workload) {
+        let names = workload.clients.accounts.names();
+        for pair in names.windows(2) {
+            let Some(balances) = self.ask(&Transfer::request(&pair[0], &pair[1], 0)).await else { return };
+            let [giver, taker] = if balances[0] > 1 { [0, 1] } else { [1, 0] };
+            if balances[giver] > 1 {
+                self.ask(&Transfer::request(&pair[giver], &pair[taker], 1)).await;
+                return;
+            }
         }
     }
 
@@ -318,13 +377,14 @@ impl Stage {
     async fn come_late(&self, order: &Order, late: &PlannedFault) {
         let plan = &order.plan;
         let nemesis = Nemesis::new(self.cluster.clone(), self.diary.clone(), plan.seed, true);
-        nemesis.around(late, self.probe(&plan.workload)).await;
+        nemesis.around(late, self.move_money(&plan.workload)).await;
     }
 
     /// Flushes the records and shows the run to its watcher, several times a second.
     fn ticker(&self, order: &Order, began: Instant) -> AbortHandle {
         let (diary, wire, cluster) = (self.diary.clone(), self.wire.clone(), self.cluster.clone());
-        let watcher = order.watcher.clone();
+        let (watcher, misfortune) = (order.watcher.clone(), self.misfortune.clone());
+        let history = order.paths.history.clone();
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(TICK);
             loop {
@@ -332,9 +392,16 @@ impl Stage {
                 diary.recorder.flush();
                 wire.flush();
                 watcher.tick(&snapshot(&diary, &cluster, began));
+                if let Err(why) = room::look(&history) {
+                    misfortune.send_replace(Some(why));
+                }
             }
         });
         task.abort_handle()
+    }
+
+    fn starved(&self) -> watch::Receiver<Option<String>> {
+        self.diary.recorder.starved()
     }
 
     /// Ends the proxies, then the records: a proxy's last word may be evidence.
@@ -346,6 +413,16 @@ impl Stage {
         diary.recorder.finish().map_err(|why| format!("the history cannot be written: {why}"))?;
         wire.map_err(|why| format!("the record of messages cannot be written: {why}"))
     }
+}
+
+/// The first thing that went wrong with the machine explains the others.
+fn worse(how: How, why: String) -> How {
+    if matches!(how, How::Infra(_)) { how } else { How::Infra(why) }
+}
+
+/// What to do where the harness lacks what it needs.
+fn starved(why: &str) -> String {
+    format!("{why}; raise the limit of open files (`ulimit -Hn`), or lower clients.count or clients.rate")
 }
 
 fn is_late(fault: &PlannedFault) -> bool {

@@ -2,10 +2,12 @@
 //! linearization (Lowe 2017) in its plainest form.
 //!
 //! An operation takes place only when the return of some operation asks for it, which
-//! loses no order: what nobody has asked for yet can take place later just as well.
+//! loses no order: what nobody has asked for yet can take place later just as well. Where
+//! one way becomes another by an operation that is still open, only the former is kept:
+//! that operation can take place later, and whatever follows then follows from it.
 //! Believes nothing that the proof says; [`missing`] compares.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Effort, Moment, Spent, Subject};
 use crate::op::Outcome;
@@ -13,8 +15,8 @@ use crate::op::Outcome;
 /// A state with the operations that took effect and had not returned, ascending.
 pub type Standing<State> = (State, Vec<u32>);
 
-/// Every way in which things can stand before the line `cut`, but for operations that
-/// nobody has asked for yet.
+/// Every way in which things can stand before the line `cut`, but for those that one of
+/// these becomes by operations that are open there.
 ///
 /// # Errors
 /// It was not found out within the effort.
@@ -30,6 +32,7 @@ pub fn at<S: Subject>(
     for Event { number, returns, .. } in before(subject, part, cut) {
         if returns {
             standings = after_return(subject, standings, number, &open, effort)?;
+            standings = thinned(subject, standings, effort)?;
             open.retain(|&other| other != number);
         } else {
             open.push(number);
@@ -64,6 +67,37 @@ fn after_return<S: Subject>(
         held += each * (next.len() - before);
     }
     Ok(next)
+}
+
+/// Leaves out what another way becomes by one operation more, or by none if nobody knows
+/// of that operation whether it took effect.
+fn thinned<S: Subject>(
+    subject: &S,
+    standings: FxHashSet<Standing<S::State>>,
+    effort: &mut Effort<'_>,
+) -> Result<FxHashSet<Standing<S::State>>, Spent> {
+    let mut states: FxHashMap<&[u32], Vec<&S::State>> = FxHashMap::default();
+    for (state, happened) in &standings {
+        states.entry(happened).or_default().push(state);
+    }
+    let mut kept = FxHashSet::default();
+    for standing in &standings {
+        effort.step(0)?;
+        let (state, happened) = standing;
+        let becomes = |(at, &number): (usize, &u32)| {
+            let without = [&happened[..at], &happened[at + 1..]].concat();
+            let need_not = subject.span(number as usize).returns.is_none();
+            states.get(without.as_slice()).into_iter().flatten().any(|&before| {
+                let mut after = before.clone();
+                need_not && before == state
+                    || subject.step(&mut after, number as usize, true).is_ok() && after == *state
+            })
+        };
+        if !happened.iter().enumerate().any(becomes) {
+            kept.insert(standing.clone());
+        }
+    }
+    Ok(kept)
 }
 
 /// One of `found` that no start covers: neither is it a start, nor can one become it by

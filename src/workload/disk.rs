@@ -124,7 +124,8 @@ impl FaultRule {
 impl Workload {
     /// How the disks of the replicas keep what is written, if they need one.
     pub fn disks(&self) -> Option<Durability> {
-        let needed = self.disk.is_some() || self.rules().iter().any(|rule| rule.fault.needs_disk());
+        let needs = |rule: &FaultRule| rule.fault.needs_disk() || rule.waits_for_sync();
+        let needed = self.disk.is_some() || self.rules().iter().any(needs);
         needed.then(|| self.disk.unwrap_or_default().durability)
     }
 }
@@ -132,6 +133,7 @@ impl Workload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::Family;
     use crate::workload::parse;
 
     fn read(rule: &str) -> Result<Workload, String> {
@@ -177,6 +179,11 @@ mod tests {
         assert_eq!(read(r#""fault":"kill""#).unwrap().disks(), None);
         assert_eq!(read(r#""fault":"bit-flip""#).unwrap().disks(), None);
         assert_eq!(read(r#""fault":"power-failure""#).unwrap().disks(), Some(Durability::Journal));
+        let counted = r#""fault":"kill","when":{"fsync":{"node":"srv-1","count":40}}"#;
+        let counted = format!(r#"{{"name":"x","duration":"1s","nemesis":[{{{counted},"target":"one"}}]}}"#);
+        let counted = parse("w.json", &counted).unwrap();
+        assert_eq!(counted.disks(), Some(Durability::Journal), "only a disk of the harness counts syncs");
+        assert_eq!(counted.families(), [Family::Process, Family::Disk]);
         let strict = r#"{"name":"x","duration":"1s","disk":{"durability":"strict"}}"#;
         assert_eq!(parse("w.json", strict).unwrap().disks(), Some(Durability::Strict));
     }

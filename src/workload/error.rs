@@ -9,6 +9,13 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde_json::value::RawValue;
 
+use crate::excerpt::excerpt;
+
+/// Characters of a field's path that are shown.
+const LONGEST_FIELD: usize = 200;
+/// Characters of a message: the longest lists all fields of a fault.
+const LONGEST_MESSAGE: usize = 1500;
+
 /// Why a workload was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadError {
@@ -49,7 +56,10 @@ impl WorkloadError {
     }
 
     fn new(file: &str, source: &str, field: &str, message: String) -> Self {
-        Self { file: file.into(), source: source.into(), field: field.into(), message, span: None }
+        // Both may hold names from the file, of any length.
+        let (field, message) = (excerpt(field, LONGEST_FIELD), excerpt(&message, LONGEST_MESSAGE));
+        let (field, message) = (field.into_owned(), message.into_owned());
+        Self { file: file.into(), source: source.into(), field, message, span: None }
     }
 
     /// Line of the file, from 1; 0 where there is none to point at.

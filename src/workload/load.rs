@@ -1,5 +1,7 @@
 //! From a file to a [`Workload`], or to an error that points into the file.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::error::WorkloadError;
@@ -12,22 +14,31 @@ const LARGEST: u64 = 16 << 20;
 pub fn load(path: &Path) -> Result<Workload, WorkloadError> {
     let file = path.display().to_string();
     let unreadable = |why: std::io::Error| WorkloadError::unreadable(&file, &why);
-    let meta = std::fs::metadata(path).map_err(unreadable)?;
-    if meta.is_dir() || meta.len() > LARGEST {
-        let why = if meta.is_dir() { "it is a directory" } else { "it is larger than 16 MiB" };
-        return Err(unreadable(std::io::Error::other(format!("{why}; accepted: a JSON workload file"))));
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| unreadable(std::io::Error::other("it is not UTF-8; accepted: a JSON workload file")))?;
+    let text = read(path).map_err(unreadable)?;
     parse(&file, &text)
+}
+
+/// Bounded: a device has no length to look at. Pipes are fine, shells make workloads so.
+fn read(path: &Path) -> io::Result<String> {
+    let other = |why| io::Error::other(format!("{why}; accepted: a JSON workload file"));
+    if std::fs::metadata(path)?.is_dir() {
+        return Err(other("it is a directory"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(other("it is larger than 16 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|_| other("it is not UTF-8"))
 }
 
 /// An error about a field of a workload file that only the machine could show,
 /// such as a program that is not there; points into the file like the others.
 pub fn refuse(path: &Path, field: &str, message: String) -> WorkloadError {
     // Without its text the message still names file and field.
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    // A pipe has been read already.
+    let is_file = std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
+    let text = if is_file { read(path).unwrap_or_default() } else { String::new() };
     WorkloadError::at(&path.display().to_string(), &text, field, message)
 }
 

@@ -12,9 +12,9 @@ use super::{FaultRule, Intensity, Span, Spread, Target, Way};
 use crate::fault::disk::{Leaves, Request};
 use crate::fault::{FaultKind, Node};
 
-/// How long nothing else begins or ends before and after a fault that damages synced
-/// data: the nemesis lets none begin unless the replicas agree, and nothing else
-/// before that replica has caught up.
+/// How long nothing else begins or ends before and after damage that goes unnoticed:
+/// the nemesis lets none begin unless the replicas agree, and nothing else before that
+/// replica has caught up.
 pub const QUIET: Duration = Duration::from_secs(2);
 
 /// Whom a row hits; how many depends on the intensity.
@@ -131,10 +131,10 @@ fn gap(intensity: Intensity, rows: &[&Row], weights: u32) -> Duration {
         Intensity::Rough => Duration::from_secs(3),
         Intensity::Hostile => Duration::from_secs(1),
     };
-    let damaging = rows.iter().filter(|row| row.0.damages_synced());
+    let damaging = rows.iter().filter(|row| row.0.goes_unnoticed());
     let quiet: Duration = damaging.map(|row| (QUIET * 2 + Duration::from_millis(row.3)) * row.2).sum();
     let round = mean * weights;
-    // A mix of damage alone is no mix: half of the time is left in any case.
+    // A mix of old files alone is no mix: half of the time is left in any case.
     mean * (round.saturating_sub(quiet).max(round / 2).as_millis() as u32) / (round.as_millis() as u32)
 }
 

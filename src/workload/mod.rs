@@ -28,7 +28,6 @@ pub use load::{load, parse, refuse};
 pub use mix::QUIET;
 pub use nemesis::{Event, Everything, Intensity, Mix as FaultMix, MixOptions, Nemesis, Spread};
 pub use network::{How, Party, Way, cut_links};
-pub use process::counts_syncs;
 pub use scalar::{Name, Span};
 pub use target::Target;
 pub(crate) use validate::check_command;
@@ -533,7 +532,7 @@ impl Workload {
     pub fn families(&self) -> Vec<Family> {
         let asked = |family: &Family| {
             (*family == Family::Disk && self.disk.is_some())
-                || self.rules().iter().any(|rule| rule.fault.family() == *family)
+                || self.rules().iter().any(|rule| rule.needs(*family))
         };
         Family::ALL.into_iter().filter(asked).collect()
     }

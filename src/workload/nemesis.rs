@@ -140,7 +140,7 @@ pub enum Spread {
 
 /// A logical event: it comes at the same point of a run on any machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Event {
     /// The n-th acknowledged operation, from 1.
     Acknowledged(u64),
@@ -152,9 +152,10 @@ pub enum Event {
         /// n.
         count: u64,
     },
-    /// The n-th sync of a node to its disk, from 1.
+    /// The n-th successful fsync or fdatasync of the run by a replica, of files and
+    /// directories, from 1. Its directory is then a disk of the harness.
     Fsync {
-        /// Which node.
+        /// Which replica.
         #[schemars(with = "String")]
         node: Node,
         /// n.

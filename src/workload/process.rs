@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::validate::{Rule, refuse, within};
 use super::{Event, FaultRule, Span, Target, Workload};
 use crate::fault::process::ProcessPlan;
-use crate::fault::{FaultKind, Link, Node};
+use crate::fault::{Family, FaultKind, Link, Node};
 
 /// How long a node in a crash loop runs unless told otherwise: long enough for the
 /// coordinator to find it.
@@ -35,11 +35,6 @@ pub(super) fn validate(rule: &FaultRule, field: &str) -> Rule {
     Ok(())
 }
 
-/// Whether syncs of this node are counted: only a disk of the harness sees them.
-pub fn counts_syncs(workload: &Workload, node: Node) -> bool {
-    workload.disks().is_some() && node != Node::Coord
-}
-
 /// Whether an event can come.
 pub(super) fn event(workload: &Workload, event: &Event, field: &str) -> Rule {
     let replicas = workload.cluster.replicas;
@@ -62,14 +57,13 @@ pub(super) fn event(workload: &Workload, event: &Event, field: &str) -> Rule {
         }
         Event::Fsync { node, count } => {
             known(*node, "fsync.node")?;
-            within(&format!("{field}.fsync.count"), *count, 1, u64::MAX)?;
-            if counts_syncs(workload, *node) {
-                return Ok(());
+            if *node == Node::Coord {
+                let message = format!(
+                    "found coord, which has no disk on which syncs are counted; accepted: srv-1 to srv-{replicas}"
+                );
+                return refuse(format!("{field}.fsync.node"), message);
             }
-            let message = format!(
-                "nobody counts the syncs of {node}: this needs a disk fault of {node} in the workload"
-            );
-            refuse(format!("{field}.fsync"), message)
+            within(&format!("{field}.fsync.count"), *count, 1, u64::MAX)
         }
         Event::Log { node, pattern } => {
             known(*node, "log.node")?;
@@ -107,6 +101,16 @@ pub(super) fn window(workload: &Workload, rule: &FaultRule, field: &str) -> Rule
 }
 
 impl FaultRule {
+    /// Whether it begins at a sync, which only disks of the harness count.
+    pub(super) fn waits_for_sync(&self) -> bool {
+        matches!(self.when, Some(Event::Fsync { .. }))
+    }
+
+    /// Whether it can be carried out only where faults of this family can.
+    pub fn needs(&self, family: Family) -> bool {
+        self.fault.family() == family || (family == Family::Disk && self.waits_for_sync())
+    }
+
     /// What is done to processes, where the kind leaves a choice.
     pub fn process_fault(&self, stop: Span) -> Option<ProcessPlan> {
         match self.fault {
@@ -159,8 +163,20 @@ mod tests {
                 ["nemesis[0].when.log.pattern", "no regular expression"],
             ),
             (
-                format!(r#"{kill},"when":{{"fsync":{{"node":"srv-1","count":40}}}}"#),
-                ["nemesis[0].when.fsync", "needs a disk fault"],
+                format!(r#"{kill},"when":{{"fsync":{{"node":"coord","count":40}}}}"#),
+                ["nemesis[0].when.fsync.node", "srv-1 to srv-3"],
+            ),
+            (
+                format!(r#"{kill},"when":{{"fsync":{{"node":"srv-4","count":40}}}}"#),
+                ["nemesis[0].when.fsync.node", "3 replicas"],
+            ),
+            (
+                format!(r#"{kill},"when":{{"fsync":{{"node":"srv-1","count":0}}}}"#),
+                ["nemesis[0].when.fsync.count", "found 0"],
+            ),
+            (
+                format!(r#"{kill},"when":{{"fsync":{{"node":"srv-1","nth":40}}}}"#),
+                ["nemesis[0].when.fsync", "unknown field `nth`"],
             ),
             (format!(r#"{kill},"when":{{"tick":4}}"#), ["nemesis[0].when", "unknown variant `tick`"]),
         ] {

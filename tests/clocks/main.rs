@@ -197,6 +197,102 @@ fn a_thousand_live_changes_under_four_busy_threads_show_old_or_new_and_nothing_e
     assert!(exit.blocking_recv().unwrap().success());
 }
 
+/// The monotonic clock, and how far real time is ahead of it: the smallest of brackets.
+fn monotonic() -> i64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
+    now.tv_sec() * SECOND + now.tv_nsec()
+}
+
+fn real_ahead() -> i64 {
+    let bracket = || {
+        let (before, real, after) = (monotonic(), host(), monotonic());
+        (after - before, real - (before + after) / 2)
+    };
+    (0..1_000).map(|_| bracket()).min().unwrap().1
+}
+
+/// What was in force from the moment when its change began to the end of the next one.
+struct InForce {
+    ahead: i64,
+    since: i64,
+    until: i64,
+}
+
+/// Whether a program that has just been executed told a time that was right for it.
+fn fits(told: &str, base: i64, spans: &[InForce]) -> bool {
+    const TOLERANCE: i64 = 200_000;
+    let words: Vec<i64> = told.trim().split(' ').map(|word| word.parse().expect(told)).collect();
+    let &[before, real, after] = &words[..] else { panic!("{told}") };
+    spans.iter().any(|span| {
+        let host = real - span.ahead - base;
+        span.since <= after
+            && before <= span.until
+            && (before - TOLERANCE..=after + TOLERANCE).contains(&host)
+    })
+}
+
+#[test]
+fn a_change_while_programs_are_being_executed_reaches_each_from_its_first_instruction_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let Teller { clocks, exit, ask, told } =
+        Teller::start(Command::new(compiled(dir.path(), "execs", &["-static"])));
+    let base = real_ahead();
+    let (tell, hear) = std::sync::mpsc::channel();
+    let listener = std::thread::spawn(move || {
+        told.lines().map(Result::unwrap).for_each(|line| tell.send(line).unwrap());
+    });
+    let mut spans = vec![InForce { ahead: 0, since: 0, until: i64::MAX }];
+    let mut heard: Vec<String> = Vec::new();
+    for turn in 0.. {
+        heard.extend(hear.try_iter());
+        if heard.len() >= 300 && turn >= 400 {
+            break;
+        }
+        let since = monotonic();
+        let change = if turn % 5 == 4 { Change::Heal } else { Change::Jump(1_000 * SECOND) };
+        let mut applied = clocks.change(change);
+        let until = monotonic();
+        while !applied.pending.is_empty() {
+            std::thread::yield_now();
+            applied = clocks.look();
+        }
+        assert!(applied.held(), "{applied:?}");
+        let skew = clocks.skew();
+        spans.last_mut().unwrap().until = until;
+        spans.push(InForce { ahead: skew.shown_ns - skew.since_ns, since, until: i64::MAX });
+    }
+    drop(ask);
+    assert!(exit.blocking_recv().unwrap().success());
+    listener.join().unwrap();
+    heard.extend(hear.try_iter());
+    let wrong: Vec<_> = heard.iter().filter(|told| !fits(told, base, &spans)).collect();
+    assert!(wrong.is_empty(), "{} of {}, first {:?}", wrong.len(), heard.len(), wrong.first());
+}
+
+#[test]
+fn a_program_whose_clock_cannot_be_changed_is_named_though_it_came_and_went_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = compiled(dir.path(), "old", &["-m32", "-static", "-nostdlib", "-fno-pie"]);
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg("while read line; do \"$0\"; echo $?; done").arg(&old);
+    let mut shell = Teller::start(shell);
+    assert!(shell.clocks.change(Change::Jump(SECOND)).held());
+    shell.ask.write_all(b"\n").unwrap();
+    let status = shell.line();
+    if status == "126" || status == "127" {
+        eprintln!("skipped: this kernel executes no 32-bit programs");
+        return;
+    }
+    assert_eq!(status, "0");
+    let applied = shell.clocks.change(Change::Heal);
+    let [(_, why)] = &applied.missed[..] else { panic!("{applied:?}") };
+    assert!(why.contains("64-bit") && !applied.held(), "{applied:?}");
+    shell.ask.write_all(b"\n").unwrap();
+    assert_eq!(shell.line(), "0");
+    assert!(shell.clocks.change(Change::Jump(SECOND)).held(), "under the right clock nothing was missed");
+    shell.end();
+}
+
 #[test]
 fn a_program_under_a_wrong_clock_can_be_paused_and_resumed_and_signals_reach_it() {
     let code = "import os, signal, sys, time

@@ -46,6 +46,36 @@ impl Disk {
         }
     }
 
+    /// Every file is gone, for good.
+    pub fn wipe(&mut self) {
+        *self = Self::default();
+    }
+
+    /// One file loses its end, for good.
+    pub fn cut_off_end(&mut self, chance: &mut Chance) {
+        if let Some(file) = self.draw_file(chance) {
+            let length = file.current.len() as u64;
+            file.current.truncate(chance.below(length) as usize);
+            file.durable.clone_from(&file.current);
+        }
+    }
+
+    /// One bit of one file is wrong, for good.
+    pub fn flip_a_bit(&mut self, chance: &mut Chance) {
+        if let Some(file) = self.draw_file(chance) {
+            let bit = chance.below(file.current.len() as u64 * 8);
+            file.current[(bit / 8) as usize] ^= 1 << (bit % 8);
+            file.durable.clone_from(&file.current);
+        }
+    }
+
+    fn draw_file(&mut self, chance: &mut Chance) -> Option<&mut File> {
+        let full: Vec<usize> =
+            self.names.values().copied().filter(|&file| !self.files[file].current.is_empty()).collect();
+        let drawn = full.get(chance.below(full.len() as u64) as usize)?;
+        self.files.get_mut(*drawn)
+    }
+
     /// What a reader of the file sees now.
     pub fn content(&self, name: Name) -> Option<&[u8]> {
         self.names.get(&name).map(|&file| &self.files[file].current[..])
@@ -131,6 +161,21 @@ impl Storage for Mount {
             disk.file(name)?.current.extend_from_slice(written);
         }
         alive
+    }
+
+    fn overwrite(&mut self, name: Name, bytes: &[u8]) -> io::Result<()> {
+        let mut disk = self.0.borrow_mut();
+        disk.spend()?;
+        if disk.content(name).is_none() {
+            disk.files.push(File::default());
+            let file = disk.files.len() - 1;
+            disk.name(name, Some(file));
+        }
+        let current = &mut disk.file(name)?.current;
+        let kept = bytes.len().max(current.len());
+        current.resize(kept, 0);
+        current[..bytes.len()].copy_from_slice(bytes);
+        Ok(())
     }
 
     fn sync(&mut self, name: Name) -> io::Result<()> {

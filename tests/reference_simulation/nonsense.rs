@@ -37,8 +37,9 @@ fn entries(chance: &mut Chance) -> String {
     let mut text = count.to_string();
     for _ in 0..if chance.one_in(30) { 1 } else { count } {
         let incarnation = number(chance);
-        text += &match chance.below(3) {
+        text += &match chance.below(4) {
             0 => format!(" {incarnation} noop"),
+            1 => format!(" {incarnation} members 1 {} {}", number(chance), number(chance)),
             _ => format!(" {incarnation} at {} a{} b {}", number(chance), number(chance), number(chance)),
         };
     }
@@ -48,16 +49,20 @@ fn entries(chance: &mut Chance) -> String {
 fn line(chance: &mut Chance) -> String {
     let mut n = || number(chance);
     let (a, b, c, d) = (n(), n(), n(), n());
-    match chance.below(11) {
+    match chance.below(12) {
         0 => format!("promise {a}"),
         1 => format!("fetch {a} {b}"),
         2 | 3 => format!("append {a} {b} {c} {d} {}", entries(chance)),
-        4 => format!("install {a} {b} {c} {d} 1 a 5"),
-        5 => format!("promised {a} {b} {c}"),
+        4 => format!("install {a} {b} {c} {d} 1 1 {a} 1 a 5"),
+        5 => {
+            let standing = ["member", "new", "forgetful", "old"][chance.below(4) as usize];
+            format!("promised {a} {b} {c} {d} {standing} 1 {a} {d}")
+        }
         6 => format!("fenced {a}"),
         7 => format!("entries {a} {}", entries(chance)),
-        8 => format!("state {a} {b} {c} - 1 a {d}"),
+        8 => format!("state {a} {b} {c} - 0 1 a {d}"),
         9 => format!("appended {a} {b}"),
+        10 => format!("copied {a} {b} {c}"),
         _ => format!("mismatch {a} {b}"),
     }
 }
@@ -68,7 +73,7 @@ fn a_replica_survives_nonsense_and_finds_again_what_it_stored() {
         let mut chance = Chance::seeded(seed);
         let limits = Limits { compact_bytes: chance.between(50, 500), fetch_entries: 2 };
         let disk = Mount::default();
-        let (mut replica, _) = Replica::open(disk.clone(), limits).expect("an empty disk");
+        let (mut replica, _) = Replica::open(disk.clone(), limits, 1).expect("an empty disk");
         for _ in 0..200 {
             let _ = replica.handle(1, &line(&mut chance));
             if chance.one_in(3) {
@@ -81,7 +86,7 @@ fn a_replica_survives_nonsense_and_finds_again_what_it_stored() {
         replica.finish_group().expect("the disk is well");
         replica.publish().expect("the disk is well");
         let before = replica.position();
-        let (again, _) = Replica::open(disk, limits).expect("a sound disk");
+        let (again, _) = Replica::open(disk, limits, 2).expect("a sound disk");
         assert_eq!(again.position().0, before.0, "seed {seed}");
     }
 }

@@ -17,7 +17,6 @@ use crate::replica::{Limits, Replica};
 use crate::sequencer::{Reply, Sequencer, Settings};
 use crate::witness::Witness;
 
-const REPLICAS: usize = 3;
 /// In microseconds, as all times here.
 const FAULTS_END: u64 = 1_500_000;
 const PATIENCE: u64 = 3_000_000;
@@ -57,6 +56,8 @@ struct Node {
     life: u64,
     inbox: Vec<(u64, String)>,
     cut_off: bool,
+    /// What it had synced was damaged, and it has not been in step with the others since.
+    damaged: bool,
 }
 
 /// How a world went; equal for equal seeds.
@@ -67,6 +68,7 @@ pub struct Tally {
     pub unknown: u64,
     pub entries: u64,
     pub ended: u64,
+    pub damages: u64,
 }
 
 /// One world.
@@ -91,6 +93,7 @@ pub struct World {
 impl World {
     pub fn new(seed: u64) -> Self {
         let mut chance = Chance::seeded(seed);
+        let replicas = if chance.one_in(4) { 5 } else { 3 };
         let settings = Settings {
             heartbeat: Duration::from_millis(40),
             commit_delay: Duration::from_millis(5),
@@ -117,7 +120,7 @@ impl World {
             now: 0,
             counter: 0,
             queue: BinaryHeap::new(),
-            nodes: (0..REPLICAS).map(|_| Node::default()).collect(),
+            nodes: (0..replicas).map(|_| Node::default()).collect(),
             coordinator: None,
             coordinator_life: 0,
             coordinator_started: 0,
@@ -129,7 +132,7 @@ impl World {
             restless,
             tally: Tally::default(),
         };
-        (0..REPLICAS).for_each(|replica| world.soon(5_000, Happening::Start { replica }));
+        (0..replicas).for_each(|replica| world.soon(5_000, Happening::Start { replica }));
         world.soon(5_000, Happening::StartCoordinator);
         world.soon(20_000, Happening::Request);
         world.soon(50_000, Happening::Fate);
@@ -147,7 +150,7 @@ impl World {
             self.step();
             assert!(self.now < give_up, "not settled {PATIENCE} us after the last fault: {}", self.status());
         }
-        let files: Vec<String> = (0..REPLICAS).filter_map(|replica| self.file(replica)).collect();
+        let files: Vec<String> = (0..self.nodes.len()).filter_map(|replica| self.file(replica)).collect();
         self.witness.judge(&files);
         self.finish_tally();
         self.tally
@@ -199,7 +202,7 @@ impl World {
 
     fn make_peace(&mut self) {
         self.slow = u64::MAX;
-        for replica in 0..REPLICAS {
+        for replica in 0..self.nodes.len() {
             self.nodes[replica].cut_off = false;
             self.nodes[replica].disk.0.borrow_mut().operations_left = None;
             self.soon(1_000, Happening::Start { replica });

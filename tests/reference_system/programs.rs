@@ -182,6 +182,23 @@ impl Cluster {
         self.coordinator = Some(Program::start(env!("CARGO_BIN_EXE_coord"), &arguments));
     }
 
+    /// Removes all files of a replica that does not run.
+    pub fn wipe(&self, replica: usize) {
+        let own = format!("replica-{replica}");
+        for entry in std::fs::read_dir(self.directory.path()).expect("our own directory") {
+            let entry = entry.expect("our own directory");
+            if entry.file_name().to_string_lossy().starts_with(&own) {
+                std::fs::remove_file(entry.path()).expect("our own file");
+            }
+        }
+    }
+
+    /// Waits until a replica has said something.
+    pub fn wait_for_told(&self, replica: usize, what: &str) {
+        let program = self.replicas[replica].as_ref().expect("it runs");
+        wait_for(what, || program.output().contains(what).then_some(()).ok_or(program.output()));
+    }
+
     /// SIGKILL to everybody.
     pub fn kill_all(&mut self) {
         self.coordinator = None;

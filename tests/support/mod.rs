@@ -5,12 +5,35 @@
 
 #![allow(dead_code, reason = "each test file uses its part of these helpers")]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The program under test.
 pub const RSM_CHECK: &str = env!("CARGO_BIN_EXE_rsm-check");
+
+/// Whether `RSM_CHECK_MUST_OFFER`, a list with commas, demands this of the machine: a test
+/// that cannot be made without it then fails instead of being skipped.
+pub fn must_offer(what: &str) -> bool {
+    std::env::var("RSM_CHECK_MUST_OFFER").is_ok_and(|list| list.split(',').any(|word| word == what))
+}
+
+/// Whether this machine lacks a family of faults. `rsm-check doctor` has the word on
+/// that, so what it calls usable is never skipped.
+pub fn lacks(family: &str) -> bool {
+    let doctor = Command::new(RSM_CHECK).args(["doctor", "--json"]).output().unwrap();
+    let probed: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let mut families = probed.as_array().unwrap().iter();
+    let found = families.find(|probed| probed["family"] == family).unwrap();
+    if found["works"] == true {
+        return false;
+    }
+    assert!(!must_offer(family), "{found}");
+    // Not by a macro: the test harness would swallow it.
+    let _ = std::io::stderr().write_all(format!("SKIPPED: a test, because of {found}\n").as_bytes());
+    true
+}
 
 /// Where the project's own files are.
 pub fn project(path: &str) -> PathBuf {
@@ -51,6 +74,13 @@ impl Bench {
 
     pub fn output(&self, words: &[&str]) -> Said {
         Said::of(self.command(words).output().unwrap())
+    }
+
+    /// Runs a line of a POSIX shell here, for what only a shell sets (limits, streams).
+    pub fn shell(&self, line: &str) -> Said {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(self.dir.path()).stdin(Stdio::null());
+        Said::of(command.env_remove("PYTHONUNBUFFERED").output().unwrap())
     }
 
     /// `rsm-check run WORKLOAD --out RUN_DIR` and more words.
@@ -106,7 +136,7 @@ pub struct Said {
 }
 
 impl Said {
-    fn of(output: Output) -> Self {
+    pub fn of(output: Output) -> Self {
         Self {
             exit: output.status.code(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -8,6 +8,7 @@ mod bank;
 mod others;
 mod found;
 mod random;
+mod standings;
 mod witnesses;
 
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! The state machine: balances, the guard, and the data file's text.
 //!
 //! Deterministic, and the same code on both sides: the coordinator answers from it, a replica
-//! writes its file from it. It must not know logs, replicas, or whether an entry is committed.
+//! writes its file from it. It must not know logs, how votes are counted, or whether an entry is
+//! committed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +10,7 @@ use std::fmt;
 use super::bug::{self, Bug};
 use super::clock;
 use super::entry::Command;
+use super::members::Members;
 use super::transfer::Transfer;
 
 /// What every account holds before its first transfer.
@@ -21,6 +23,8 @@ pub struct Bank {
     pub time: Option<i64>,
     /// Balances by name.
     pub accounts: BTreeMap<String, i64>,
+    /// Whose votes count: no part of the data file, but of the state that replicas agree on.
+    pub members: Members,
 }
 
 /// Both balances after a transfer, which is all that a client is told.
@@ -35,11 +39,17 @@ pub struct Balances {
 impl Bank {
     /// Applies one entry. The single way in which a bank changes.
     pub fn apply(&mut self, command: &Command) -> Option<Balances> {
-        let Command::Transfer { time, transfer } = command else {
-            return None;
-        };
-        self.time = Some(*time);
-        Some(self.transfer(transfer))
+        match command {
+            Command::Noop => None,
+            Command::Members(members) => {
+                self.members.clone_from(members);
+                None
+            }
+            Command::Transfer { time, transfer } => {
+                self.time = Some(*time);
+                Some(self.transfer(transfer))
+            }
+        }
     }
 
     /// An account is listed once it is named, also when the guard holds the money back.

@@ -126,7 +126,7 @@ impl Bug {
             Self::RestartsEmpty => about(
                 "a replica that is started again forgets everything and goes on",
                 &[Process, Disk],
-                &[ORDER, SERVICE],
+                &[ORDER, SERVICE, REPLICAS],
             ),
             Self::CatchUpSkips => about(
                 "a replica that is started again takes the entry that was in flight for applied",
@@ -164,12 +164,12 @@ impl Bug {
             Self::Minority => about(
                 "half of the replicas, rounded down, counts as a majority",
                 &[Process, Network, Disk],
-                &[ORDER],
+                &[ORDER, REPLICAS],
             ),
             Self::LongestLog => about(
                 "a new coordinator takes over the longest log, whatever its incarnation",
                 &[Process, Network, Disk],
-                &[ORDER],
+                &[ORDER, SERVICE, REPLICAS],
             ),
             Self::NoFencing => about(
                 "replicas do not look at incarnations: late messages of a dead coordinator are accepted, \
@@ -189,9 +189,10 @@ impl Bug {
             ),
             Self::FsyncIgnored => about("the error of a sync is ignored", &[Disk], &[ORDER, REPLICAS, EXIT]),
             Self::HalfRecord => about(
-                "a record that was half written when the disk was full stays in the log, before later ones",
+                "a record that was half written when the disk was full stays in the log; the next start \
+                 takes it and all later ones for torn",
                 &[Disk],
-                &[EXIT, ORDER],
+                &[EXIT, ORDER, SERVICE, REPLICAS],
             ),
             Self::WrapAround => about(
                 "an amount beyond 64 bits wraps around: 18446744073709551621 is taken for 5",

@@ -3,6 +3,7 @@
 //! Plain data. It must not know how it is written down (`words`), stored or sent.
 
 use super::bank::Bank;
+use super::members::Members;
 use super::transfer::Transfer;
 
 /// Where an entry stands. The derived order is the order of logs by age (incarnation first, then
@@ -28,6 +29,9 @@ pub enum Command {
         /// What was asked for.
         transfer: Transfer,
     },
+    /// These lives have a vote from here on, and no others. One entry names all of them, so that no
+    /// replica can learn of its own vote while another has not heard of any.
+    Members(Members),
 }
 
 /// One entry of the log. Its index is where it stands.

@@ -5,11 +5,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use super::bank::{Balances, Bank};
 use super::bug::Bug;
 use super::entry::{Entry, Position, Snapshot};
-use super::words::{BadWord, Words, write_entries, write_snapshot};
+use super::members::{Life, Members};
+use super::words::{BadWord, Words, write_entries, write_members, write_snapshot};
 
 /// Coordinator to replica. Each names the incarnation that speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,15 +59,53 @@ pub enum ToReplica<'a> {
     },
 }
 
+/// What a replica knows of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A committed entry that it holds names its life.
+    Member,
+    /// Its files are new: perhaps it is, perhaps its directory was emptied.
+    New,
+    /// It had files before these, and what they said is lost.
+    Forgetful,
+}
+
+impl Standing {
+    /// Its one spelling.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::New => "new",
+            Self::Forgetful => "forgetful",
+        }
+    }
+}
+
+impl FromStr for Standing {
+    type Err = BadWord;
+
+    fn from_str(word: &str) -> Result<Self, BadWord> {
+        let known = [Self::Member, Self::New, Self::Forgetful].into_iter();
+        let mut found = known.filter(|standing| standing.word() == word);
+        found.next().ok_or_else(|| BadWord::new("`member`, `new` or `forgetful`", word))
+    }
+}
+
 /// Replica to coordinator. Everything it says is already on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromReplica<'a> {
-    /// Answer to a promise that was granted.
+    /// Answer to a promise that was granted. Whether it is a vote is for the coordinator to say.
     Promised {
         /// The one promised.
         incarnation: u64,
         /// The end of this replica's log.
         last: Position,
+        /// Which life of the replica promises.
+        life: Life,
+        /// What it knows of itself.
+        standing: Standing,
+        /// Who are members at the end of its log, committed or not.
+        members: Cow<'a, Members>,
     },
     /// A higher (for a promise: no lower) incarnation was promised.
     Fenced {
@@ -94,6 +134,15 @@ pub enum FromReplica<'a> {
         incarnation: u64,
         /// The end of what was just compared, not the end of the log.
         index: u64,
+    },
+    /// As `Appended`, but of a replica that does not know itself for a member: it has no vote.
+    Copied {
+        /// The one that asked.
+        incarnation: u64,
+        /// The end of what was just compared.
+        index: u64,
+        /// Which life of the replica it is.
+        life: Life,
     },
     /// `previous` is not in the log. Everything up to `commit` is certain to agree.
     Mismatch {
@@ -166,8 +215,10 @@ fn read_to_replica(verb: &str, words: &mut Words<'_>) -> Result<ToReplica<'stati
 impl fmt::Display for FromReplica<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Promised { incarnation, last } => {
-                write!(out, "promised {incarnation} {} {}", last.incarnation, last.index)
+            Self::Promised { incarnation, last, life, standing, members } => {
+                let (Position { incarnation: term, index }, word) = (last, standing.word());
+                write!(out, "promised {incarnation} {term} {index} {life} {word} ")?;
+                write_members(out, members)
             }
             Self::Fenced { promised } => write!(out, "fenced {promised}"),
             Self::Entries { incarnation, entries } => {
@@ -179,6 +230,7 @@ impl fmt::Display for FromReplica<'_> {
                 write_snapshot(out, *last, bank)
             }
             Self::Appended { incarnation, index } => write!(out, "appended {incarnation} {index}"),
+            Self::Copied { incarnation, index, life } => write!(out, "copied {incarnation} {index} {life}"),
             Self::Mismatch { incarnation, commit } => write!(out, "mismatch {incarnation} {commit}"),
             Self::Balances(balances) => write!(out, "balances {balances}"),
         }
@@ -198,7 +250,7 @@ impl TryFrom<&str> for FromReplica<'static> {
 }
 
 fn read_from_replica(verb: &str, words: &mut Words<'_>) -> Result<FromReplica<'static>, BadWord> {
-    let known = ["promised", "fenced", "entries", "state", "appended", "mismatch"];
+    let known = ["promised", "fenced", "entries", "state", "appended", "copied", "mismatch"];
     if !(known.contains(&verb) || verb == "balances" && Bug::StaleRead.is_planted()) {
         return Err(BadWord::new("an answer of a durable replica", verb));
     }
@@ -208,10 +260,21 @@ fn read_from_replica(verb: &str, words: &mut Words<'_>) -> Result<FromReplica<'s
     }
     let incarnation = words.counter("an incarnation")?;
     Ok(match verb {
-        "promised" => FromReplica::Promised { incarnation, last: words.position()? },
+        "promised" => FromReplica::Promised {
+            incarnation,
+            last: words.position()?,
+            life: words.counter("a life")?,
+            standing: words.next_word().unwrap_or("").parse()?,
+            members: Cow::Owned(words.members()?),
+        },
         "fenced" => FromReplica::Fenced { promised: incarnation },
         "entries" => FromReplica::Entries { incarnation, entries: Cow::Owned(words.entries()?) },
         "appended" => FromReplica::Appended { incarnation, index: words.counter("an index")? },
+        "copied" => FromReplica::Copied {
+            incarnation,
+            index: words.counter("an index")?,
+            life: words.counter("a life")?,
+        },
         "mismatch" => FromReplica::Mismatch { incarnation, commit: words.counter("an index")? },
         _ => {
             let Snapshot { last, bank } = words.snapshot()?;

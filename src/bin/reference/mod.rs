@@ -10,6 +10,7 @@ pub mod bug;
 pub mod clock;
 pub mod entry;
 pub mod log;
+pub mod members;
 pub mod message;
 pub mod transfer;
 pub mod words;

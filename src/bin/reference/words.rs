@@ -8,6 +8,7 @@ use std::str::{FromStr, Split};
 
 use super::bank::Bank;
 use super::entry::{Command, Entry, Position, Snapshot};
+use super::members::Members;
 use super::transfer::Transfer;
 
 const COUNTER_LIMIT: u64 = 1 << 62;
@@ -72,7 +73,8 @@ impl<'a> Words<'a> {
         let command = match self.next_word().unwrap_or("") {
             "noop" => Command::Noop,
             "at" => self.stamped_transfer()?,
-            other => return Err(BadWord::new("`noop` or `at`", other)),
+            "members" => Command::Members(self.members()?),
+            other => return Err(BadWord::new("`noop`, `at` or `members`", other)),
         };
         Ok(Entry { incarnation, command })
     }
@@ -84,18 +86,26 @@ impl<'a> Words<'a> {
         Ok(Command::Transfer { time, transfer })
     }
 
-    /// A position, a time or `-`, `COUNT` and that many accounts.
+    /// `COUNT` and that many replicas and lives.
+    pub fn members(&mut self) -> Result<Members, BadWord> {
+        let count = self.counter("a count of members")?;
+        let members = (0..count).map(|_| Ok((self.counter("a replica")?, self.counter("a life")?)));
+        Ok(Members(members.collect::<Result<_, BadWord>>()?))
+    }
+
+    /// A position, a time or `-`, the members, `COUNT` and that many accounts.
     pub fn snapshot(&mut self) -> Result<Snapshot, BadWord> {
         let last = self.position()?;
         let time = match self.next_word().unwrap_or("") {
             "-" => None,
             word => Some(word.parse().map_err(|_| BadWord::new("a time or `-`", word))?),
         };
+        let members = self.members()?;
         let count = self.counter("a count of accounts")?;
         let accounts = (0..count)
             .map(|_| Ok((self.parse("an account")?, self.parse("a balance")?)))
             .collect::<Result<_, BadWord>>()?;
-        Ok(Snapshot { last, bank: Bank { time, accounts } })
+        Ok(Snapshot { last, bank: Bank { time, accounts, members } })
     }
 
     /// The line must end here.
@@ -113,9 +123,19 @@ pub fn write_entries(out: &mut impl Write, entries: &[Entry]) -> fmt::Result {
             Command::Transfer { time, transfer } => {
                 write!(out, " {} at {time} {transfer}", entry.incarnation)?;
             }
+            Command::Members(members) => {
+                write!(out, " {} members ", entry.incarnation)?;
+                write_members(out, members)?;
+            }
         }
     }
     Ok(())
+}
+
+/// Writes what [`Words::members`] reads.
+pub fn write_members(out: &mut impl Write, Members(lives): &Members) -> fmt::Result {
+    write!(out, "{}", lives.len())?;
+    lives.iter().try_for_each(|(replica, life)| write!(out, " {replica} {life}"))
 }
 
 /// Writes what [`Words::snapshot`] reads.
@@ -125,6 +145,8 @@ pub fn write_snapshot(out: &mut impl Write, last: Position, bank: &Bank) -> fmt:
         Some(time) => write!(out, "{time}")?,
         None => out.write_char('-')?,
     }
+    out.write_char(' ')?;
+    write_members(out, &bank.members)?;
     write!(out, " {}", bank.accounts.len())?;
     bank.accounts.iter().try_for_each(|(name, balance)| write!(out, " {name} {balance}"))
 }

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fs::File;
+use std::io::Read;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -30,7 +32,7 @@ const MAX_CONNECTIONS: usize = 64;
 /// Serves until SIGTERM, or until the disk fails.
 pub fn run(data: &Path, limits: Limits) -> Result<(), Box<dyn Error>> {
     let signals = termination()?;
-    let (replica, story) = Replica::open(Disk::beside(data)?, limits)?;
+    let (replica, story) = Replica::open(Disk::beside(data)?, limits, draw_life()?)?;
     let listener = listen()?;
     listener.set_nonblocking(true)?;
     say(format_args!("ready: {story}"));
@@ -45,6 +47,7 @@ pub fn run(data: &Path, limits: Limits) -> Result<(), Box<dyn Error>> {
         accepted: 0,
         published_at: None,
         reported_at: now,
+        told_in_step: false,
     };
     while server.turn()? {}
     server.finish()?;
@@ -67,6 +70,16 @@ struct Server {
     published_at: Option<Instant>,
     reported_at: Instant,
     reported: (u64, u64),
+    told_in_step: bool,
+}
+
+/// A number that no replica ever drew before: below 2^62, as all numbers on the wire.
+fn draw_life() -> std::io::Result<u64> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)).map_err(|error| {
+        std::io::Error::new(error.kind(), format!("cannot draw a random number from /dev/urandom: {error}"))
+    })?;
+    Ok(u64::from_ne_bytes(bytes) >> 2)
 }
 
 impl Server {
@@ -170,6 +183,10 @@ impl Server {
 
     fn report_when_due(&mut self) {
         let position = self.replica.position();
+        if self.replica.is_in_step() && !self.told_in_step {
+            self.told_in_step = true;
+            say(format_args!("in step: holds all that is committed, up to position {}", position.0));
+        }
         if position != self.reported && self.reported_at.elapsed() >= REPORT_EVERY {
             say(format_args!("position {} applied {}", position.0, position.1));
             (self.reported, self.reported_at) = (position, Instant::now());

@@ -11,6 +11,41 @@ pub(super) struct Bits<const N: usize> {
     free: [u64; N],
 }
 
+/// A set of slots.
+#[derive(Debug, Clone)]
+pub(super) struct Slots<const N: usize>([u64; N]);
+
+impl<const N: usize> Slots<N> {
+    pub fn none() -> Self {
+        Self([0; N])
+    }
+
+    #[inline]
+    pub fn add(&mut self, slot: usize) {
+        self.0[slot / 64] |= 1 << (slot % 64);
+    }
+
+    #[inline]
+    pub fn remove(&mut self, slot: usize) {
+        self.0[slot / 64] &= !(1 << (slot % 64));
+    }
+
+    /// Those whose operations are not explained in an attempt.
+    #[inline]
+    pub fn unexplained(&self, bits: &Bits<N>) -> Self {
+        Self(std::array::from_fn(|at| self.0[at] & !(bits.fired[at] | bits.free[at])))
+    }
+
+    /// Takes the first one out.
+    #[inline]
+    pub fn pop(&mut self) -> Option<usize> {
+        let at = self.0.iter().position(|&word| word != 0)?;
+        let bit = self.0[at].trailing_zeros();
+        self.0[at] &= self.0[at] - 1;
+        Some(64 * at + bit as usize)
+    }
+}
+
 impl<const N: usize> Default for Bits<N> {
     fn default() -> Self {
         Self { fired: [0; N], free: [0; N] }

@@ -17,7 +17,7 @@ use rustc_hash::FxHashMap;
 
 use super::Model;
 use super::antichain::{Antichain, Attempt};
-use super::bits::Bits;
+use super::bits::{Bits, Slots};
 use super::orders::{EMPTY, Orders, Tip};
 use super::problem::{Event, Operations, Part};
 use super::relevance::step;
@@ -51,6 +51,11 @@ pub(super) struct Engine<'a, M: Model, const N: usize> {
     part: &'a Part,
     /// Operations that are open and will return.
     open: Vec<u32>,
+    /// Their slots, and those of the ones among them that overwrite.
+    in_use: Slots<N>,
+    overwriting: Slots<N>,
+    /// The operation that holds each slot, of those that return.
+    holds: Vec<u32>,
     classes: Vec<Class>,
     class_of: FxHashMap<&'a M::Input, usize>,
     perhaps: [u64; N],
@@ -86,6 +91,9 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
             slots,
             part,
             open: Vec::new(),
+            in_use: Slots::none(),
+            overwriting: Slots::none(),
+            holds: vec![0; part.definite],
             classes: Vec::new(),
             class_of: FxHashMap::default(),
             perhaps,
@@ -122,7 +130,7 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
     fn invoke(&mut self, number: u32) {
         let operation = &self.operations[number as usize];
         if operation.returns.is_some() {
-            return self.open.push(number);
+            return self.open(number);
         }
         let next = self.classes.len();
         let class = *self.class_of.entry(&operation.input).or_insert(next);
@@ -130,6 +138,16 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
             self.classes.push(Class { members: Vec::new() });
         }
         self.classes[class].members.push(number);
+    }
+
+    fn open(&mut self, number: u32) {
+        let slot = self.slot(number);
+        self.open.push(number);
+        self.holds[slot] = number;
+        self.in_use.add(slot);
+        if self.model.overwrites(&self.operations[number as usize].input) {
+            self.overwriting.add(slot);
+        }
     }
 
     /// Every attempt explains the operation; those that can are in `next` then.
@@ -140,6 +158,9 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
         self.visited.clear();
         // A narrow search may have left some behind, which do not explain what returned.
         self.dearer.clear();
+        let done = |attempt: &Attempt<M::State, N>| {
+            attempt.bits.fired(slot) || attempt.bits.explained(slot) && observes
+        };
         let mut starts = Vec::new();
         for at in 0..self.frontier.len() {
             self.tick(meter)?;
@@ -147,15 +168,18 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
             if !attempt.bits.explained(slot) {
                 self.settle(&mut attempt);
             }
-            let done = attempt.bits.fired(slot) || attempt.bits.explained(slot) && observes;
-            if done && !self.stage.relaxed() {
-                self.explain(&attempt, slot);
+            if done(&attempt) && !self.stage.relaxed() {
+                self.explain(attempt, slot);
             } else {
-                self.settle(&mut attempt);
                 starts.push(attempt);
             }
         }
-        if starts.is_empty() { Ok(()) } else { self.lead_on(number, observes, starts, meter) }
+        if starts.iter().all(done) {
+            starts.into_iter().for_each(|attempt| self.explain(attempt, slot));
+            return Ok(());
+        }
+        starts.iter_mut().for_each(|attempt| self.settle(attempt));
+        self.lead_on(number, observes, starts, meter)
     }
 
     /// Leads on attempts, and those that they lead to.
@@ -175,13 +199,13 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
             let Some(attempt) = self.visited.at(at) else { continue };
             at += 1;
             if attempt.bits.explained(slot) {
-                self.explain(&attempt, slot);
+                self.explain(attempt.clone(), slot);
                 if observes || attempt.bits.fired(slot) {
                     continue;
                 }
             }
             if !observes && let Some(child) = self.fire(&attempt, number) {
-                self.explain(&child, slot);
+                self.explain(child, slot);
             }
             self.try_all(&attempt, &goal, meter)?;
         }
@@ -190,6 +214,11 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
 
     /// An attempt is to be led on; in a relaxed search those that used fewer come first.
     fn reach(&mut self, attempt: Attempt<M::State, N>) {
+        let there = self.part.slots - self.part.definite;
+        if matches!(self.stage, Stage::Narrow(_)) && attempt.used as usize > there {
+            // The replay would not find so many. A queue would grow for ever.
+            return;
+        }
         if self.stage.relaxed() {
             self.dearer.entry(attempt.used).or_default().push(attempt);
         } else {
@@ -206,9 +235,16 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
         true
     }
 
-    fn visit(&mut self, attempt: &Attempt<M::State, N>, number: u32, meter: &mut Meter) -> Result<(), Halt> {
+    /// An operation that can take effect does so; `state` is the one after it.
+    fn visit(
+        &mut self,
+        attempt: &Attempt<M::State, N>,
+        number: u32,
+        state: M::State,
+        meter: &mut Meter,
+    ) -> Result<(), Halt> {
         self.tick(meter)?;
-        let Some(mut child) = self.fire(attempt, number) else { return Ok(()) };
+        let mut child = self.after(attempt, number, state);
         // What changes nothing is free already, or not needed; unless it hides others.
         if child.state != attempt.state || child.bits.frees_more(&attempt.bits) {
             self.settle(&mut child);
@@ -219,11 +255,9 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
 
     /// Explains every open operation whose result holds here and that changes nothing.
     fn settle(&mut self, attempt: &mut Attempt<M::State, N>) {
-        for &number in &self.open {
-            let slot = self.slots[number as usize] as usize;
-            if attempt.bits.explained(slot) {
-                continue;
-            }
+        let mut left = self.in_use.unexplained(&attempt.bits);
+        while let Some(slot) = left.pop() {
+            let number = self.holds[slot];
             let (input, output) = step::<M>(self.operations, number);
             let after = self.model.apply(&attempt.state, input, output);
             if after.is_some_and(|after| after == attempt.state) {
@@ -233,20 +267,36 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
         }
     }
 
-    /// The attempt after an operation took effect. If it overwrites everything, others
-    /// that overwrite may have come directly before it.
+    /// The attempt after an operation took effect, if it can here.
     fn fire(&mut self, attempt: &Attempt<M::State, N>, number: u32) -> Option<Attempt<M::State, N>> {
+        let state = self.applied(attempt, number)?;
+        Some(self.after(attempt, number, state))
+    }
+
+    /// The state after an operation took effect, if it can here.
+    #[inline]
+    fn applied(&self, attempt: &Attempt<M::State, N>, number: u32) -> Option<M::State> {
         let (input, output) = step::<M>(self.operations, number);
-        let state = self.model.apply(&attempt.state, input, output)?;
+        self.model.apply(&attempt.state, input, output)
+    }
+
+    /// The attempt after an operation took effect that leaves `state`. If it overwrites
+    /// everything, others that overwrite may have come directly before it.
+    fn after(
+        &mut self,
+        attempt: &Attempt<M::State, N>,
+        number: u32,
+        state: M::State,
+    ) -> Attempt<M::State, N> {
+        let input = &self.operations[number as usize].input;
         let perhaps = self.operations[number as usize].returns.is_none();
         let used = attempt.used + u32::from(perhaps);
         let mut child = Attempt { bits: attempt.bits.clone(), state, tip: attempt.tip, used };
         if self.model.overwrites(input) {
-            for &other in self.open.iter().filter(|&&other| other != number) {
-                let slot = self.slots[other as usize] as usize;
-                if !child.bits.explained(slot)
-                    && self.model.overwrites(&self.operations[other as usize].input)
-                {
+            let mut hidden = self.overwriting.unexplained(&child.bits);
+            while let Some(slot) = hidden.pop() {
+                let other = self.holds[slot];
+                if other != number {
                     child.bits.set_free(slot);
                     child.tip = self.orders.then(child.tip, other);
                 }
@@ -256,11 +306,10 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
             child.bits.fire(self.slot(number));
         }
         child.tip = self.orders.then(child.tip, number);
-        Some(child)
+        child
     }
 
-    fn explain(&mut self, attempt: &Attempt<M::State, N>, slot: usize) {
-        let mut attempt = attempt.clone();
+    fn explain(&mut self, mut attempt: Attempt<M::State, N>, slot: usize) {
         attempt.bits.clear(slot);
         self.next.insert(attempt, &self.perhaps);
     }
@@ -268,6 +317,9 @@ impl<'a, M: Model, const N: usize> Engine<'a, M, N> {
     /// The operation has returned in every attempt.
     fn step_on(&mut self, number: u32) {
         self.open.retain(|&open| open != number);
+        let slot = self.slot(number);
+        self.in_use.remove(slot);
+        self.overwriting.remove(slot);
         self.next.narrow(self.stage.width());
         std::mem::swap(&mut self.frontier, &mut self.next);
         self.next.clear();

@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::args::SelftestArgs;
+use super::child_run::ChildRun;
 use super::signals::Signals;
 use super::{Failure, descriptors, output};
 use crate::cluster::capability::probe;
@@ -204,16 +205,17 @@ fn one(
     interrupted: watch::Receiver<bool>,
 ) -> impl Future<Output = Result<Option<Found>, Failure>> + 'static {
     let place = session.dir.join(trial.name());
-    let words = trial.words(&session.programs, &place);
+    let words = trial.words(&session.programs, &place.join(trial::WORKLOAD));
     let workload = workload_of(session, &trial);
     let (program, commit) = (session.programs.rsm_check.clone(), session.commit.clone());
     let ceiling = session.ceiling;
     async move {
         let told = |why: std::io::Error| Failure::infra(format!("{}: {why}", place.display()));
         trial::prepare(&place, &workload).map_err(told)?;
-        let said = trial::run(&program, &words, ceiling * HANGING, interrupted).await.map_err(told)?;
-        let Some(said) = said else { return Ok(None) };
-        let found = Found::of(&trial, said, &place, commit);
+        let run = ChildRun::start(&program, &words, place.clone()).map_err(told)?;
+        let ended = run.end_within(ceiling * HANGING, &interrupted).await.map_err(told)?;
+        let Some(ended) = ended else { return Ok(None) };
+        let found = Found::of(&trial, ended, &place, commit);
         if found.is_as_hoped(ceiling) {
             // Left over it does no harm.
             let _ = std::fs::remove_dir_all(&place);

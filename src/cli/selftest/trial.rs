@@ -5,16 +5,11 @@
 
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt;
-use tokio::process::{Child, Command};
-use tokio::sync::watch;
 
+use super::super::child_run::{Ended, SaidCheck, clear};
 use super::Programs;
 use super::bugs::Bug;
 use crate::record::Operations;
@@ -22,8 +17,8 @@ use crate::run_dir::{RunDir, write_atomically};
 use crate::verdict::{CheckName, Verdict};
 use crate::workload::Workload;
 
-/// For an orderly end after an interruption.
-const GRACE: Duration = Duration::from_secs(15);
+/// The workload's file in the directory of a trial.
+pub(super) const WORKLOAD: &str = "workload.json";
 
 /// What is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,12 +49,10 @@ impl Trial {
         format!("{bug}{calm}-{}", self.seed)
     }
 
-    /// The command line of the run, without the program.
-    pub(super) fn words(&self, programs: &Programs, place: &Path) -> Vec<String> {
+    /// What is asked of the run.
+    pub(super) fn words(&self, programs: &Programs, workload: &Path) -> Vec<String> {
         let text = |path: &Path| path.display().to_string();
-        let mut words = vec!["run".into(), text(&place.join("workload.json"))];
-        words.extend(["--seed".into(), self.seed.to_string(), "--quiet".into(), "--json".into()]);
-        words.extend(["--out".into(), text(&place.join("run"))]);
+        let mut words = vec![text(workload), "--seed".into(), self.seed.to_string()];
         if let Some(bug) = &self.bug {
             for (option, program, rest) in
                 [("--srv", &programs.srv, "{data}"), ("--coord", &programs.coord, "{ports}")]
@@ -74,88 +67,10 @@ impl Trial {
 
 /// Makes a trial's directory; what an interrupted one left there goes.
 pub(super) fn prepare(place: &Path, workload: &Workload) -> io::Result<()> {
-    if place.exists() {
-        std::fs::remove_dir_all(place)?;
-    }
-    std::fs::create_dir_all(place)?;
+    clear(place)?;
     let mut json = serde_json::to_vec_pretty(workload)?;
     json.push(b'\n');
-    write_atomically(&place.join("workload.json"), &json)
-}
-
-/// What a run said, and how long it took.
-#[derive(Debug)]
-pub(super) struct Said {
-    out: Vec<u8>,
-    errors: Vec<u8>,
-    took: Duration,
-    ended: bool,
-}
-
-/// Runs it to its end, or ends it at the ceiling. `None`: it was interrupted.
-pub(super) async fn run(
-    program: &Path,
-    words: &[String],
-    ceiling: Duration,
-    mut interrupted: watch::Receiver<bool>,
-) -> io::Result<Option<Said>> {
-    let began = Instant::now();
-    let mut command = Command::new(program);
-    command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Should this future be dropped, the run ends, and its nodes with it.
-    let mut child = command.kill_on_drop(true).spawn()?;
-    let (mut out, mut errors) = (Vec::new(), Vec::new());
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
-    let reading = async {
-        if let (Some(stdout), Some(stderr)) = (&mut stdout, &mut stderr) {
-            let _ = tokio::join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut errors));
-        }
-    };
-    let ended = tokio::select! {
-        () = reading => Some(true),
-        () = tokio::time::sleep(ceiling) => Some(false),
-        () = turns_true(&mut interrupted) => None,
-    };
-    match ended {
-        Some(true) => child.wait().await.map(drop)?,
-        _ => end(&mut child).await?,
-    }
-    // A signal from the terminal reaches the run first.
-    let Some(ended) = ended.filter(|_| !*interrupted.borrow()) else { return Ok(None) };
-    Ok(Some(Said { out, errors, took: began.elapsed(), ended }))
-}
-
-/// Never, if nobody is left to say so.
-async fn turns_true(signal: &mut watch::Receiver<bool>) {
-    if signal.wait_for(|told| *told).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// In order if it will, else at once.
-async fn end(child: &mut Child) -> io::Result<()> {
-    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        // Gone already: then there is nothing to end.
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-    }
-    if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
-        child.kill().await?;
-    }
-    Ok(())
-}
-
-/// What a run with `--json` prints.
-#[derive(Deserialize)]
-struct Printed {
-    verdict: Verdict,
-    checks: Vec<PrintedCheck>,
-}
-
-#[derive(Deserialize)]
-struct PrintedCheck {
-    name: CheckName,
-    verdict: String,
-    message: String,
+    write_atomically(&place.join(WORKLOAD), &json)
 }
 
 /// What of `run.json` is looked at.
@@ -189,19 +104,17 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn of(trial: &Trial, said: Said, place: &Path, commit: String) -> Self {
-        let printed: Option<Printed> = serde_json::from_slice(&said.out).ok();
-        let verdict = printed.as_ref().filter(|_| said.ended).map(|printed| printed.verdict);
-        let checks = printed.map(|printed| printed.checks).unwrap_or_default();
-        let violation = |check: &&PrintedCheck| check.verdict == Verdict::Violation.name();
+    pub(super) fn of(trial: &Trial, ended: Ended, place: &Path, commit: String) -> Self {
+        let verdict = ended.said.as_ref().map(|said| said.verdict);
+        let checks = ended.said.map(|said| said.checks).unwrap_or_default();
+        let violation = |check: &&SaidCheck| check.verdict == Verdict::Violation.name();
         let fired: Vec<CheckName> = checks.iter().filter(violation).map(|check| check.name).collect();
         let named = |name: &&CheckName| trial.bug.as_ref().is_some_and(|bug| bug.caught_by.contains(name));
         let worst = verdict.and_then(|worst| checks.iter().find(|check| check.verdict == worst.name()));
         let message = match worst {
             Some(check) if verdict != Some(Verdict::Pass) => format!("{}: {}", check.name, check.message),
             Some(_) => String::new(),
-            None if !said.ended => "it did not come to an end".into(),
-            None => String::from_utf8_lossy(&said.errors).trim().to_owned(),
+            None => ended.errors,
         };
         Self {
             subject: trial.subject,
@@ -211,7 +124,7 @@ impl Found {
             caught_by: fired.iter().find(named).copied().filter(|_| verdict == Some(Verdict::Violation)),
             fired,
             operations: operations(&place.join("run")),
-            seconds: said.took.as_secs_f64(),
+            seconds: ended.took.as_secs_f64(),
             message,
             commit,
         }
@@ -255,6 +168,8 @@ fn operations(run: &Path) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::process::ExitStatus;
+
     use super::*;
 
     fn found(checks: &str, verdict: &str, took: u64) -> Found {
@@ -266,8 +181,10 @@ mod tests {
         };
         let trial = Trial { subject: Subject::Planted, bug: Some(bug), seed: 1 };
         let out = format!(r#"{{"verdict":"{verdict}","exit":1,"run_dir":"","checks":[{checks}]}}"#);
-        let said = Said { out: out.into(), errors: Vec::new(), took: Duration::from_secs(took), ended: true };
-        Found::of(&trial, said, Path::new("/nonexistent"), String::new())
+        let took = Duration::from_secs(took);
+        let said = Some(serde_json::from_str(&out).unwrap());
+        let ended = Ended { status: ExitStatus::default(), said, errors: String::new(), took };
+        Found::of(&trial, ended, Path::new("/nonexistent"), String::new())
     }
 
     #[test]
@@ -285,8 +202,9 @@ mod tests {
     #[test]
     fn a_run_that_says_nothing_has_no_verdict() {
         let trial = Trial { subject: Subject::Correct, bug: None, seed: 1 };
-        let said = Said { out: Vec::new(), errors: b"why".to_vec(), took: Duration::ZERO, ended: true };
-        let found = Found::of(&trial, said, Path::new("/nonexistent"), String::new());
+        let (status, took) = (ExitStatus::default(), Duration::ZERO);
+        let ended = Ended { status, said: None, errors: "why".into(), took };
+        let found = Found::of(&trial, ended, Path::new("/nonexistent"), String::new());
         assert_eq!((found.verdict, found.message.as_str()), (None, "why"));
         assert!(!found.is_as_hoped(Duration::MAX));
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use self::ledger::{About, Ledger, Line, table, worst};
 use self::seeds::{Shard, due};
 use super::args::{MergeArgs, SweepArgs};
-use super::child_run::{ChildRun, Ended, end_all};
+use super::child_run::{ChildRun, Ended, clear, end_all};
 use super::signals::Signals;
 use super::{Failure, output};
 use crate::run_dir::REPORTS;
@@ -82,8 +82,9 @@ fn carry_out(args: &SweepArgs, due: &[u64], ledger: &mut Ledger) -> Result<bool,
         while !stop && running.len() < args.jobs && !*interrupted.borrow() {
             let Some(seed) = waiting.next() else { break };
             let place = dir.join("runs").join(seed.to_string());
-            let run = ChildRun::start(&program, &words(args, &dir, seed), place);
-            running.push((seed, run.map_err(|why| broken(&dir, &why))?));
+            let started =
+                clear(&place).and_then(|()| ChildRun::start(&program, &words(args, &dir, seed), place));
+            running.push((seed, started.map_err(|why| broken(&dir, &why))?));
         }
         if *interrupted.borrow() {
             end_all(running.into_iter().map(|(_, run)| run).collect());

@@ -5,6 +5,7 @@
 //! Whatever does not fit is an error in words, and the process is left as it was.
 //! Knows no tracing; whoever calls [`Patched::install`] holds the process still.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -49,6 +50,33 @@ pub(super) struct Patched {
     data: u64,
 }
 
+/// Why a process was not reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It has ended, or ends and runs no instruction of its own any more.
+    Ended,
+    /// It has executed another program since.
+    AnotherProgram,
+    /// Anything else, in words.
+    Failed(String),
+}
+
+impl<T: Into<String>> From<T> for Trouble {
+    fn from(why: T) -> Self {
+        Self::Failed(why.into())
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ended => "it has ended",
+            Self::AnotherProgram => "it runs another program now",
+            Self::Failed(why) => why,
+        })
+    }
+}
+
 /// An image is two pages on most machines; more than this is none.
 const LARGEST: u64 = 1 << 20;
 
@@ -61,7 +89,7 @@ const ALIGNMENT: usize = 64;
 impl Patched {
     /// Writes the wrapper into a process that runs a new program and has not run an
     /// instruction of it yet.
-    pub(super) fn install(pid: Pid, blob: &Blob) -> Result<Self, String> {
+    pub(super) fn install(pid: Pid, blob: &Blob) -> Result<Self, Trouble> {
         let memory = open(pid)?;
         let (begin, mut image) = read_image(pid, &memory)?;
         let symbols = symbols(&image)?;
@@ -96,7 +124,7 @@ impl Patched {
     }
 
     /// A process that came to be by fork and has its parent's vDSO.
-    pub(super) fn inherited(pid: Pid, blob: &Blob) -> Result<Self, String> {
+    pub(super) fn inherited(pid: Pid, blob: &Blob) -> Result<Self, Trouble> {
         let memory = open(pid)?;
         let (begin, image) = read_image(pid, &memory)?;
         let head = &blob.code[..blob.data];
@@ -106,7 +134,7 @@ impl Patched {
     }
 
     /// Changes what the process sees, and reads it back.
-    pub(super) fn set(&self, skew: Skew) -> Result<(), String> {
+    pub(super) fn set(&self, skew: Skew) -> Result<(), Trouble> {
         let generation = self.generation()?;
         let next = generation.wrapping_add(1);
         let slot = self.data + Data::SLOTS + u64::from(next & 1) * Data::SLOT;
@@ -121,25 +149,36 @@ impl Patched {
         Ok(())
     }
 
+    /// Whether the process of this number, whatever program it runs by now, shows this
+    /// skew. Where the wrapper's data was is something else once it runs another one.
+    pub(super) fn shows(&self, pid: Pid, skew: Skew) -> Result<(), Trouble> {
+        let now = Self { memory: open(pid)?, data: self.data };
+        let elsewhere = |_| Trouble::AnotherProgram;
+        let generation = now.generation().map_err(elsewhere)?;
+        let slot = self.data + Data::SLOTS + u64::from(generation & 1) * Data::SLOT;
+        let mut back = [0; Data::SLOT as usize];
+        read(&now.memory, slot, &mut back).map_err(elsewhere)?;
+        if back == skew.to_bytes() { Ok(()) } else { Err(Trouble::AnotherProgram) }
+    }
+
     /// Read each time: two entries may share one memory (vfork).
-    fn generation(&self) -> Result<u8, String> {
+    fn generation(&self) -> Result<u8, Trouble> {
         let mut byte = [0];
         read(&self.memory, self.data + Data::GENERATION, &mut byte)?;
         Ok(byte[0])
     }
 }
 
-fn open(pid: Pid) -> Result<File, String> {
+fn open(pid: Pid) -> Result<File, Trouble> {
     let path = format!("/proc/{pid}/mem");
-    File::options()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(|why| format!("{path} cannot be opened: {why}"))
+    File::options().read(true).write(true).open(&path).map_err(|why| match why.raw_os_error() {
+        Some(libc::ESRCH | libc::ENOENT) => Trouble::Ended,
+        _ => format!("{path} cannot be opened: {why}").into(),
+    })
 }
 
 /// Where the image begins, and its pages.
-fn read_image(pid: Pid, memory: &File) -> Result<(u64, Vec<u8>), String> {
+fn read_image(pid: Pid, memory: &File) -> Result<(u64, Vec<u8>), Trouble> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))
         .map_err(|why| format!("its mappings cannot be read: {why}"))?;
     let range = maps.lines().find_map(|line| line.strip_suffix("[vdso]")?.split_once(' ')?.0.split_once('-'));
@@ -152,22 +191,19 @@ fn read_image(pid: Pid, memory: &File) -> Result<(u64, Vec<u8>), String> {
     Ok((begin, image))
 }
 
-fn read(memory: &File, at: u64, into: &mut [u8]) -> Result<(), String> {
-    memory.read_exact_at(into, at).map_err(|why| format!("its memory cannot be read: {}", gone(&why)))
+fn read(memory: &File, at: u64, into: &mut [u8]) -> Result<(), Trouble> {
+    memory.read_exact_at(into, at).map_err(|why| trouble(&why, "read"))
 }
 
-fn write(memory: &File, at: u64, bytes: &[u8]) -> Result<(), String> {
-    memory.write_all_at(bytes, at).map_err(|why| format!("its memory cannot be written: {}", gone(&why)))
+fn write(memory: &File, at: u64, bytes: &[u8]) -> Result<(), Trouble> {
+    memory.write_all_at(bytes, at).map_err(|why| trouble(&why, "written"))
 }
-
-/// What is said of a process that has executed something else since.
-pub(super) const ANOTHER_PROGRAM: &str = "it runs another program now";
 
 /// A read or write of nothing means that the program is another one by now.
-fn gone(why: &io::Error) -> String {
+fn trouble(why: &io::Error, done: &str) -> Trouble {
     match why.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::WriteZero => ANOTHER_PROGRAM.into(),
-        _ => why.to_string(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::WriteZero => Trouble::AnotherProgram,
+        _ => format!("its memory cannot be {done}: {why}").into(),
     }
 }
 

@@ -39,7 +39,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::unistd::Pid;
 
 use crate::sync::lock;
-use image::Patched;
+use image::{Patched, Trouble};
 
 /// The clocks of all processes of one start of a node.
 #[derive(Debug, Clone, Default)]
@@ -53,10 +53,13 @@ struct Shared {
     processes: BTreeMap<Pid, Patched>,
     /// Processes whose clock cannot be changed, with the reason.
     escaped: BTreeMap<Pid, String>,
+    /// Such processes that ended before anybody asked, under a wrong clock that they
+    /// did not see.
+    missed: Vec<(Pid, String)>,
 }
 
 /// What came of a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
     /// How far the clock now is ahead of the host's, in nanoseconds.
     pub ahead_ns: i64,
@@ -64,18 +67,25 @@ pub struct Applied {
     pub processes: Vec<Pid>,
     /// Processes that the change did not reach, with the reason.
     pub escaped: Vec<(Pid, String)>,
+    /// Processes that should have seen the wrong clock before this change, did not, and
+    /// have ended.
+    pub missed: Vec<(Pid, String)>,
+    /// Processes that are just executing another program. They see the change from its
+    /// first instruction on, or escape: [`Clocks::look`] tells a moment later.
+    pub pending: Vec<Pid>,
 }
 
 impl Applied {
     /// A change at a node that is down: what it starts next will see it.
     pub(super) fn to_nobody(skew: Skew) -> Self {
         let now = now_ns();
-        Self { ahead_ns: skew.at(now).saturating_sub(now), processes: Vec::new(), escaped: Vec::new() }
+        Self { ahead_ns: skew.at(now).saturating_sub(now), ..Self::default() }
     }
 
     /// Whether every process was reached, and there was one.
     pub fn held(&self) -> bool {
-        self.escaped.is_empty() && !self.processes.is_empty()
+        let reached = self.escaped.is_empty() && self.missed.is_empty() && self.pending.is_empty();
+        reached && !self.processes.is_empty()
     }
 }
 
@@ -90,28 +100,20 @@ impl Clocks {
     /// some microseconds is at once, and reads each back.
     pub fn change(&self, change: Change) -> Applied {
         let mut shared = lock(&self.shared);
+        shared.bury();
         let now = now_ns();
         let skew = shared.skew.changed(change, now);
         shared.skew = skew;
-        let mut gone = Vec::new();
-        let mut applied = Applied {
-            ahead_ns: skew.at(now).saturating_sub(now),
-            processes: Vec::new(),
-            escaped: Vec::new(),
-        };
-        for (&pid, patched) in &shared.processes {
-            match patched.set(skew) {
-                Ok(()) => applied.processes.push(pid),
-                Err(_) if !is_there(pid) => gone.push(pid),
-                // The tracer admits it anew, with this skew, before the program runs.
-                Err(why) if why.ends_with(image::ANOTHER_PROGRAM) => {}
-                Err(why) => applied.escaped.push((pid, why)),
-            }
-        }
-        gone.iter().for_each(|pid| drop(shared.processes.remove(pid)));
-        shared.escaped.retain(|&pid, _| is_there(pid));
-        applied.escaped.extend(shared.escaped.iter().map(|(&pid, why)| (pid, why.clone())));
+        let mut applied = shared.each(|patched| patched.set(skew));
+        applied.missed.append(&mut shared.missed);
         applied
+    }
+
+    /// What every process shows now, without changing anything.
+    pub fn look(&self) -> Applied {
+        let mut shared = lock(&self.shared);
+        shared.bury();
+        shared.each(|_| Ok(()))
     }
 
     /// What the clocks show now.
@@ -127,7 +129,7 @@ impl Clocks {
 
     /// A process has come to be, or runs another program: it gets the present skew
     /// before its next instruction.
-    fn admit(&self, pid: Pid, found: Result<Patched, String>) {
+    fn admit(&self, pid: Pid, found: Result<Patched, Trouble>) {
         let mut shared = lock(&self.shared);
         let skew = shared.skew;
         match found.and_then(|patched| patched.set(skew).map(|()| patched)) {
@@ -137,7 +139,9 @@ impl Clocks {
             }
             Err(why) => {
                 shared.processes.remove(&pid);
-                shared.escaped.insert(pid, why);
+                if why != Trouble::Ended && is_there(pid) {
+                    shared.escaped.insert(pid, why.to_string());
+                }
             }
         }
     }
@@ -145,7 +149,41 @@ impl Clocks {
     fn forget(&self, pid: Pid) {
         let mut shared = lock(&self.shared);
         shared.processes.remove(&pid);
-        shared.escaped.remove(&pid);
+        shared.bury_one(pid);
+    }
+}
+
+impl Shared {
+    /// Escaped processes that have ended, told to the tracer or not yet.
+    fn bury(&mut self) {
+        let gone: Vec<Pid> = self.escaped.keys().copied().filter(|&pid| !is_there(pid)).collect();
+        gone.into_iter().for_each(|pid| self.bury_one(pid));
+    }
+
+    fn bury_one(&mut self, pid: Pid) {
+        let escaped = self.escaped.remove(&pid);
+        if let Some(why) = escaped.filter(|_| self.skew != Skew::default()) {
+            self.missed.push((pid, why));
+        }
+    }
+
+    /// Does something to every process, then reads from each what it shows. What was
+    /// opened before may be the memory of the program that a process has left, or that
+    /// it shares with its parent until it has (vfork): so it is read by its number.
+    fn each(&mut self, act: impl Fn(&Patched) -> Result<(), Trouble>) -> Applied {
+        let mut applied = Applied::to_nobody(self.skew);
+        for (&pid, patched) in &self.processes {
+            match act(patched).and_then(|()| patched.shows(pid, self.skew)) {
+                Ok(()) => applied.processes.push(pid),
+                Err(Trouble::Ended) => {}
+                Err(_) if !is_there(pid) => {}
+                // The tracer admits it anew, with this skew, before the program runs.
+                Err(Trouble::AnotherProgram) => applied.pending.push(pid),
+                Err(Trouble::Failed(why)) => applied.escaped.push((pid, why)),
+            }
+        }
+        applied.escaped.extend(self.escaped.iter().map(|(&pid, why)| (pid, why.clone())));
+        applied
     }
 }
 

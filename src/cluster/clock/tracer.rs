@@ -68,6 +68,9 @@ struct Tracer {
     first: Pid,
     /// Threads that are traced, by their numbers.
     traced: BTreeSet<Pid>,
+    /// Those that reported themselves before their parent's report of their birth came.
+    /// They may even have ended by then, while their parent was held.
+    unannounced: BTreeSet<Pid>,
 }
 
 /// What a wait reported.
@@ -98,7 +101,13 @@ impl Tracer {
         unsafe { command.pre_exec(trace_me) };
         let child = command.spawn()?;
         let first = Pid::from_raw(child.id() as libc::pid_t);
-        let tracer = Self { clocks, blob: wrapper::blob(), first, traced: BTreeSet::from([first]) };
+        let tracer = Self {
+            clocks,
+            blob: wrapper::blob(),
+            first,
+            traced: BTreeSet::from([first]),
+            unannounced: BTreeSet::new(),
+        };
         tracer.attach();
         Ok(tracer)
     }
@@ -120,7 +129,7 @@ impl Tracer {
             }
             Err(why) => {
                 signal(first, libc::SIGCONT);
-                self.clocks.admit(first, Err(format!("it cannot be followed: {why}")));
+                self.clocks.admit(first, Err(format!("it cannot be followed: {why}").into()));
             }
         }
     }
@@ -153,6 +162,7 @@ impl Tracer {
             Seen::Stopped { signal, event } => (signal, event),
         };
         if self.traced.insert(pid) {
+            self.unannounced.insert(pid);
             self.newcomer(pid);
         }
         match event {
@@ -185,7 +195,7 @@ impl Tracer {
     }
 
     fn expected(&mut self, child: Pid) {
-        if self.traced.insert(child) {
+        if !self.unannounced.remove(&child) && self.traced.insert(child) {
             self.newcomer(child);
         }
     }

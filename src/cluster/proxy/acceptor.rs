@@ -40,7 +40,10 @@ async fn accept_all(shared: &Arc<Shared>, listener: &TcpListener, connections: &
             Err(error) => match after(&error) {
                 After::Ended => return,
                 After::Again => (),
-                After::Pause => tokio::time::sleep(STARVED).await,
+                After::Pause => {
+                    shared.tap.starved(shared.link, &error);
+                    tokio::time::sleep(STARVED).await;
+                }
             },
         }
         while connections.try_join_next().is_some() {}

@@ -108,13 +108,17 @@ async fn connect(shared: &Shared) -> io::Result<TcpStream> {
     if port == 0 {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
-    match loopback::connect(shared.sources.next(), port).await {
+    let connected = match loopback::connect(shared.sources.next(), port).await {
         Err(ConnectError::Local(error)) if error.kind() == io::ErrorKind::AddrNotAvailable => {
             shared.sources.exhausted(Instant::now());
-            Ok(loopback::connect(shared.sources.next(), port).await?.stream)
+            loopback::connect(shared.sources.next(), port).await
         }
-        connected => Ok(connected?.stream),
+        connected => connected,
+    };
+    if let Err(ConnectError::Local(why)) = &connected {
+        shared.tap.starved(shared.link, why);
     }
+    Ok(connected?.stream)
 }
 
 /// What is over when a relay ends.

@@ -3,6 +3,7 @@
 //! The proxy reports through [`Tap`] and knows nothing of who listens: the
 //! record of the wire, the evidence of the recorder, a test.
 
+use std::io;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
@@ -75,6 +76,12 @@ pub trait Tap: Send + Sync {
     fn closed(&self, closed: &Closed) {
         let _ = closed;
     }
+
+    /// The proxy itself could not accept or connect, for want of descriptors, memory or
+    /// ports: what its ends saw then is no doing of theirs.
+    fn starved(&self, link: Link, why: &io::Error) {
+        let _ = (link, why);
+    }
 }
 
 /// Nobody listens.
@@ -96,6 +103,11 @@ impl<A: Tap, B: Tap> Tap for (A, B) {
         self.0.closed(closed);
         self.1.closed(closed);
     }
+
+    fn starved(&self, link: Link, why: &io::Error) {
+        self.0.starved(link, why);
+        self.1.starved(link, why);
+    }
 }
 
 impl<T: Tap + ?Sized> Tap for Arc<T> {
@@ -109,5 +121,9 @@ impl<T: Tap + ?Sized> Tap for Arc<T> {
 
     fn closed(&self, closed: &Closed) {
         (**self).closed(closed);
+    }
+
+    fn starved(&self, link: Link, why: &io::Error) {
+        (**self).starved(link, why);
     }
 }

@@ -273,13 +273,13 @@ fn what_breaks_the_rules_is_not_converted() {
     }
 }
 
-pub(super) fn gzip(text: &[u8]) -> Vec<u8> {
+fn gzip(text: &[u8]) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(text).unwrap();
     packer.finish().unwrap()
 }
 
-pub(super) fn zstd(text: &[u8]) -> Vec<u8> {
+fn zstd(text: &[u8]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(text, ruzstd::encoding::CompressionLevel::Fastest)
 }
 

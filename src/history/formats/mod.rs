@@ -15,8 +15,6 @@ pub mod source;
 mod to_edn;
 pub mod write;
 #[cfg(test)]
-mod fuzz_tests;
-#[cfg(test)]
 mod formats_tests;
 
 use std::fmt;

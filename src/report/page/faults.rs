@@ -4,6 +4,7 @@
 use maud::{Markup, html};
 
 use super::colour;
+use super::did;
 use super::shell::Page;
 use super::words::{ROWS, names, plain, span};
 use crate::checker::count;
@@ -34,6 +35,7 @@ fn table(page: &Page<'_>) -> Markup {
                 th scope="col" { "Fault" } th scope="col" { "Nodes" } th.number scope="col" { "Begin" } th.number scope="col" { "End" }
                 th.number scope="col" { "Operations overlapped" } th.number scope="col" { "Next acknowledged" }
                 th.number scope="col" { "No service" } th.number scope="col" { "Caught up" } th scope="col" { "Took hold" }
+                th scope="col" { "What it did" }
             } }
             tbody { @for (at, fault) in record.faults.iter().enumerate().take(ROWS) { (row(page, at, fault)) } }
         } }
@@ -57,6 +59,7 @@ fn row(page: &Page<'_>, at: usize, fault: &FaultRecord) -> Markup {
             td.number { (recovery.map_or_else(dash, |recovery| if recovery.unavailable == 0 { "none".into() } else { span(recovery.unavailable) })) }
             td.number { (caught.map_or_else(dash, span)) }
             td { @if fault.held { "yes" } @else { "no" } @if let Some(error) = &fault.error { ", " (plain(error)) } }
+            td { (did::words(&fault.observed)) }
         }
     }
 }

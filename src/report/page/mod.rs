@@ -8,9 +8,11 @@
 //! Every text from outside is escaped and freed of characters that mislead; every list
 //! is bounded, whatever the run. Renders what was recorded and decides nothing.
 
+mod clocks;
 mod colour;
 mod columns;
 mod data;
+mod did;
 mod faults;
 mod files;
 mod glance;
@@ -21,6 +23,7 @@ mod rest;
 mod shell;
 mod space_time;
 mod top;
+mod unsynced;
 mod why;
 mod windows;
 mod words;

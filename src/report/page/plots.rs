@@ -1,4 +1,5 @@
-//! Latency, throughput, clocks: each over the time of the run, faults shaded behind.
+//! Latency and throughput over the time of the run, faults shaded behind; the sheet on
+//! which the other plots are drawn too.
 //!
 //! SVG that stretches with the page while lines keep their width, so that it needs no
 //! script; its labels stand beside it. Every operation counts in the curves; of the
@@ -6,10 +7,10 @@
 
 use maud::{Markup, html};
 
-use super::colour;
 use super::shell::Page;
 use super::windows::{self, Windows};
 use super::words::span;
+use super::{clocks, colour, unsynced};
 use crate::checker::node_life::seconds;
 use crate::history::History;
 use crate::op::Outcome;
@@ -34,6 +35,8 @@ pub fn draw(page: &Page<'_>) -> Markup {
             p.quiet { "In windows of " (span(windows.width)) "; shaded: faults, in the colours of the timeline." }
             (latency(history, &windows))
             (throughput(history, &windows))
+            (clocks::draw(page))
+            (unsynced::draw(history))
         }
     }
 }
@@ -89,11 +92,13 @@ impl Axis {
     }
 }
 
-fn y(at: f64) -> String {
+/// The place of a height between 0 (the bottom) and 1.
+pub fn y(at: f64) -> String {
     one(HEIGHT * (1.0 - at.clamp(0.0, 1.0)))
 }
 
-fn one(value: f64) -> String {
+/// With one decimal.
+pub fn one(value: f64) -> String {
     format!("{value:.1}")
 }
 

@@ -44,7 +44,7 @@ pub fn draw(history: &History, nodes: &[Node], messages: &[Message], moment: &Mo
                 (lives(history, nodes, &events, height))
                 @if (1..events.len()).contains(&here) { (marker(TOP + ROW * here + ROW / 2, width, moment.time)) }
                 @for (at, event) in events.iter().enumerate().filter(|(at, _)| at % 3 == 0) {
-                    text.when x=(LEFT - 50) y=(TOP + ROW * (at + 1) + 4) text-anchor="end" { "+" (span(event.time - begin)) }
+                    text.when x="0" y=(TOP + ROW * (at + 1) + 4) { "+" (span(event.time - begin)) }
                 }
                 @for (at, message) in messages.iter().enumerate() { (arrow(nodes, message, row_of(at, false), row_of(at, true))) }
             }
@@ -126,7 +126,8 @@ fn arrow(nodes: &[Node], message: &Message, sent: usize, arrived: usize) -> Mark
             title { (message.link) ", connection " (message.connection) ", " (message.size) " bytes, under way " (span(message.released.saturating_sub(message.received))) ": " (text) }
             line x1=(from) y1=(sent) x2=(tip) y2=(arrived) {}
             path d={ "M" (tip) " " (arrived) "L" (back) " " (arrived.saturating_sub(4)) "L" (back) " " (arrived + 4) "Z" } {}
-            text x=(from.min(to) + 10) y=((sent + arrived) / 2 - 3) { (shorten(&text, if from.abs_diff(to) > COLUMN { 44 } else { 20 })) }
+            // At the sender's end and above it: the arrow leads down and away from there.
+            text x=(from.saturating_add_signed(-10 * side)) y=(sent - 3) text-anchor=(if side < 0 { "start" } else { "end" }) { (shorten(&text, if from.abs_diff(to) > COLUMN { 44 } else { 20 })) }
         }
     }
 }

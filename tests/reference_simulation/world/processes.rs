@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{FAULTS_END, Happening, REPLICAS, World};
+use super::{FAULTS_END, Happening, World};
 use crate::reference::transfer::Transfer;
 use crate::replica::Replica;
 use crate::replica::storage::Name;
@@ -18,10 +18,10 @@ impl World {
         }
         self.coordinator_life += 1;
         self.coordinator_started = self.now;
-        self.coordinator = Some(Sequencer::new(REPLICAS, self.settings));
+        self.coordinator = Some(Sequencer::new(self.nodes.len(), self.settings));
         let life = self.coordinator_life;
         self.soon(1_000, Happening::Tick { life });
-        (0..REPLICAS).for_each(|replica| self.soon(3_000, Happening::Dial { life, replica }));
+        (0..self.nodes.len()).for_each(|replica| self.soon(3_000, Happening::Dial { life, replica }));
     }
 
     pub(super) fn kill_coordinator(&mut self) {
@@ -104,7 +104,9 @@ impl World {
         node.disk.0.borrow_mut().operations_left = None;
         node.life += 1;
         node.inbox.clear();
-        let (process, _) = Replica::open(node.disk.clone(), limits).expect("every crash leaves a sound disk");
+        self.counter += 1;
+        let opened = Replica::open(node.disk.clone(), limits, self.counter);
+        let (process, _) = opened.expect("every crash leaves a sound disk, and no damage is fatal");
         node.process = Some(process);
         self.watch_file(replica);
     }
@@ -118,6 +120,7 @@ impl World {
         }
         let Ok(answers) = process.finish_group() else { return self.die(replica) };
         let (life, is_stale) = (node.life, process.is_stale());
+        node.damaged &= !process.is_in_step();
         for answer in answers {
             let connection = answer.connection;
             self.send(connection, 1, |line| Happening::ToCoordinator { connection, line }, answer.line);
@@ -141,6 +144,10 @@ impl World {
     }
 
     pub(super) fn watch_file(&mut self, replica: usize) {
+        // What fate did to the file, nobody shows for its own.
+        if self.nodes[replica].damaged && self.nodes[replica].process.is_none() {
+            return;
+        }
         let file = self.file(replica);
         self.witness.files.extend(file);
     }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -70,9 +71,18 @@ impl Sequencer {
             match others.first() {
                 Some(second) if look_independent(first, second) => {
                     let shared = Mutex::new(std::mem::take(&mut self.bank.accounts));
+                    // A thread takes longer to start, or to wake up, than an entry to be applied.
+                    let ready = AtomicUsize::new(0);
+                    let apply = |entry| {
+                        ready.fetch_add(1, Ordering::AcqRel);
+                        while ready.load(Ordering::Acquire) < 2 {
+                            std::thread::yield_now();
+                        }
+                        apply_in_steps(&shared, entry)
+                    };
                     let done = std::thread::scope(|scope| {
-                        let other = scope.spawn(|| apply_in_steps(&shared, second));
-                        (apply_in_steps(&shared, first), other.join().ok().flatten())
+                        let other = scope.spawn(|| apply(second));
+                        (apply(first), other.join().ok().flatten())
                     });
                     self.bank.accounts = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
                     self.tell(done.0);

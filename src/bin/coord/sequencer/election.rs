@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+use super::link::{Grant, Voice};
 use super::{Output, Sequencer, name};
 use crate::reference::bank::Bank;
 use crate::reference::bug::Bug;
 use crate::reference::entry::{Command, Entry, Position};
 use crate::reference::log::Log;
-use crate::reference::message::ToReplica;
+use crate::reference::members::Members;
+use crate::reference::message::{Standing, ToReplica};
 
 /// Where a coordinator stands.
 #[derive(Debug)]
@@ -58,13 +60,17 @@ impl Sequencer {
         }
     }
 
-    pub(super) fn granted(&mut self, replica: usize, incarnation: u64, last: Position, now: Duration) {
+    pub(super) fn granted(&mut self, replica: usize, incarnation: u64, grant: Grant, now: Duration) {
         if incarnation != self.incarnation {
             return;
         }
+        self.links[replica].voice = match grant.standing {
+            Standing::Member => Voice::Vote,
+            Standing::New | Standing::Forgetful => Voice::None(grant.life),
+        };
         match self.phase {
             Phase::Asking => {
-                self.links[replica].granted = Some(last);
+                self.links[replica].granted = Some(grant);
                 self.take_over_newest_log(now);
             }
             Phase::Leading { .. } => self.links[replica].next = self.log.last().index,
@@ -72,22 +78,50 @@ impl Sequencer {
         }
     }
 
-    /// Any entry that may ever have been committed is in the newest log of any majority: newest
-    /// by incarnation first, by length second (Raft 5.4.1).
+    /// Any entry that may ever have been committed is in the newest log of any majority of members:
+    /// newest by incarnation first, by length second (Raft 5.4.1).
     fn take_over_newest_log(&mut self, now: Duration) {
-        let grants = || self.links.iter().enumerate().filter_map(|(i, link)| Some((link.granted?, i)));
-        if grants().count() < self.majority() {
-            return;
-        }
-        let newest = match Bug::LongestLog.is_planted() {
-            false => grants().max(),
-            true => grants().max_by_key(|(last, _)| last.index),
-        };
-        if let Some((target, source)) = newest {
+        let Some((source, newest)) = self.newest_grant() else { return };
+        let (target, members) = (newest.last, newest.members.clone());
+        if self.is_elected(&members) {
             self.phase = Phase::Fetching { source, target };
             (self.log, self.bank, self.commit) = (Log::default(), Bank::default(), 0);
+            self.members = members;
             self.fetch_more(now);
         }
+    }
+
+    fn newest_grant(&self) -> Option<(usize, &Grant)> {
+        let grants = self.links.iter().enumerate().filter_map(|(i, link)| Some((i, link.granted.as_ref()?)));
+        match Bug::LongestLog.is_planted() {
+            false => grants.max_by_key(|(i, grant)| (grant.last, *i)),
+            true => grants.max_by_key(|(_, grant)| grant.last.index),
+        }
+    }
+
+    /// Whether those who promised are enough to go on from the newest of their logs, at whose end
+    /// these are `members`: a majority of members, or everybody. A member's promise that was given
+    /// in an earlier life counts for nothing: that life is over, and what it promised forgotten.
+    fn is_elected(&self, members: &Members) -> bool {
+        let grants =
+            self.links.iter().zip(1..).filter_map(|(link, number)| Some((number, link.granted.as_ref()?)));
+        let lives: Vec<&Grant> = grants
+            .filter(|(number, grant)| !grant.is_named() || members.is(*number, grant.life))
+            .map(|(_, grant)| grant)
+            .collect();
+        let votes = lives.iter().filter(|grant| grant.standing == Standing::Member).count();
+        votes >= self.majority() || (lives.len() == self.links.len() && self.can_begin(&lives))
+    }
+
+    /// Everybody promised, and too few of them are known to be members. That is how it begins, with
+    /// new replicas; and it may be that those who did begin, or came back, were not told. But where
+    /// more forgot than may, what they forgot is nowhere: then nobody leads.
+    fn can_begin(&self, lives: &[&Grant]) -> bool {
+        let count = |is: fn(&Grant) -> bool| lives.iter().filter(|grant| is(grant)).count();
+        let may_forget = self.links.len() - self.majority();
+        let none_began = count(|grant| grant.standing == Standing::Member) == 0;
+        let forgot = count(|grant| grant.standing == Standing::Forgetful);
+        count(|grant| !grant.is_named()) <= may_forget || (none_began && forgot <= may_forget)
     }
 
     fn fetch_more(&mut self, now: Duration) {
@@ -147,7 +181,7 @@ impl Sequencer {
         self.log.replace_after(target.index, [entry]);
         self.phase = Phase::Leading { first: target.index + 1 };
         for link in &mut self.links {
-            let known = link.granted.take().map_or(target.index, |last| last.index.min(target.index));
+            let known = link.granted.take().map_or(target.index, |grant| grant.last.index.min(target.index));
             link.forget_progress();
             link.next = known + 1;
         }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::Settings;
 use crate::reference::entry::Position;
+use crate::reference::members::{Life, Members};
+use crate::reference::message::Standing;
 
 /// Slowest link that is still worth keeping: a message may take this much longer per byte.
 const BYTES_PER_SECOND: u32 = 100_000;
@@ -21,6 +23,38 @@ pub enum Contact {
     Failed,
     /// There is a connection.
     Connected(Connection),
+}
+
+/// What a replica promised with, and as whom.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The end of its log.
+    pub last: Position,
+    /// Its life.
+    pub life: Life,
+    /// What it knows of itself.
+    pub standing: Standing,
+    /// Who are members at the end of its log.
+    pub members: Members,
+}
+
+impl Grant {
+    /// Whether its log names its life, committed or not. If not, it may have forgotten something.
+    pub fn is_named(&self) -> bool {
+        self.standing == Standing::Member || self.members.include(self.life)
+    }
+}
+
+/// Whether a replica has a vote. One that lost its files has none until the others agreed on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Voice {
+    /// It has not said.
+    #[default]
+    Unknown,
+    /// A member.
+    Vote,
+    /// Not yet, under this life.
+    None(Life),
 }
 
 /// One connection to the replica.
@@ -41,12 +75,16 @@ pub struct Connection {
 pub struct Link {
     /// Whether it can be talked to.
     pub contact: Contact,
-    /// The end of its log, if it promised the current incarnation on this connection.
-    pub granted: Option<Position>,
+    /// What it answered on this connection, if it promised the current incarnation.
+    pub granted: Option<Grant>,
     /// The index to send next.
     pub next: u64,
-    /// Its log is known to agree, durably, up to here.
+    /// Its log is known to agree, durably, up to here, and it has a vote.
     pub matched: u64,
+    /// The same of a replica that has none.
+    pub copied: u64,
+    /// Whether the process at the other end of this connection has a vote, once it said so.
+    pub voice: Voice,
     /// `next` is certain to fit, so batches may follow each other without waiting.
     pub streaming: bool,
     /// The commit index it was last told.
@@ -61,6 +99,7 @@ impl Link {
     /// A connection was made; nothing learned on an earlier one counts.
     pub fn connected(&mut self, id: u64, now: Duration) {
         self.forget_progress();
+        self.voice = Voice::Unknown;
         self.contact = Contact::Connected(Connection {
             id,
             proven: false,
@@ -74,6 +113,7 @@ impl Link {
     /// The connection is gone. One that never brought an answer counts as a failed attempt.
     pub fn lost(&mut self) {
         self.forget_progress();
+        self.voice = Voice::Unknown;
         let proven = self.connection().is_some_and(|connection| connection.proven);
         self.contact = if proven { Contact::Unknown } else { Contact::Failed };
     }
@@ -82,6 +122,7 @@ impl Link {
     pub fn forget_progress(&mut self) {
         self.granted = None;
         self.matched = 0;
+        self.copied = 0;
         self.streaming = false;
         self.told_commit = 0;
     }
@@ -97,6 +138,11 @@ impl Link {
     /// Whether an event belongs to the present connection.
     pub fn is_current(&self, id: u64) -> bool {
         self.connection().is_some_and(|connection| connection.id == id)
+    }
+
+    /// Up to here its log agrees, whether or not its word counts.
+    pub fn held(&self) -> u64 {
+        self.matched.max(self.copied)
     }
 
     /// Messages under way; none without a connection.

@@ -17,11 +17,12 @@ use std::time::Duration;
 use crate::reference::bank::{Balances, Bank};
 use crate::reference::bug::Bug;
 use crate::reference::log::Log;
+use crate::reference::members::Members;
 use crate::reference::message::{FromReplica, ToReplica};
 use crate::reference::transfer::Transfer;
 use clients::Clients;
 use election::Phase;
-use link::{Contact, Link};
+use link::{Contact, Grant, Link, Voice};
 
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 
@@ -111,6 +112,8 @@ pub struct Sequencer {
     log: Log,
     /// The state after `commit` entries.
     bank: Bank,
+    /// Who are members at the end of the log, committed or not.
+    members: Members,
     commit: u64,
     clients: Clients,
     noted: (u64, Duration),
@@ -131,6 +134,7 @@ impl Sequencer {
             rounds_lost: 0,
             log: Log::default(),
             bank: Bank::default(),
+            members: Members::default(),
             commit: 0,
             clients: Clients::default(),
             noted: (0, Duration::ZERO),
@@ -197,9 +201,17 @@ impl Sequencer {
         let majority = self.majority();
         if count(Link::is_unreachable) > self.links.len() - majority {
             self.clients.refuse_waiting("no majority of replicas is reachable", &mut self.out);
-        } else if self.phase.is_leading() && count(Link::is_reachable) >= majority {
+        } else if self.phase.is_leading() && self.can_commit(now.elapsed) {
             self.place_waiting(now.unix_seconds);
         }
+    }
+
+    /// A majority of members answers, or everybody does.
+    fn can_commit(&self, now: Duration) -> bool {
+        let reachable: Vec<&Link> =
+            self.links.iter().filter(|link| link.is_reachable(now, &self.settings)).collect();
+        let votes = reachable.iter().filter(|link| link.voice == Voice::Vote).count();
+        votes >= self.majority() || reachable.len() == self.links.len()
     }
 
     fn take_line(&mut self, replica: usize, connection: u64, text: &str, now: Duration) {
@@ -216,7 +228,10 @@ impl Sequencer {
     fn take_answer(&mut self, replica: usize, answer: FromReplica<'static>, now: Duration) {
         match answer {
             FromReplica::Fenced { promised } => self.fenced(replica, promised, now),
-            FromReplica::Promised { incarnation, last } => self.granted(replica, incarnation, last, now),
+            FromReplica::Promised { incarnation, last, life, standing, members } => {
+                let grant = Grant { last, life, standing, members: members.into_owned() };
+                self.granted(replica, incarnation, grant, now);
+            }
             FromReplica::Entries { incarnation, entries } => {
                 self.fetched_entries(replica, incarnation, entries.into_owned(), now);
             }
@@ -224,6 +239,9 @@ impl Sequencer {
                 self.fetched_state(replica, incarnation, last, bank.into_owned(), now);
             }
             FromReplica::Appended { incarnation, index } => self.appended(replica, incarnation, index),
+            FromReplica::Copied { incarnation, index, life } => {
+                self.copied(replica, incarnation, index, life);
+            }
             FromReplica::Mismatch { incarnation, commit } => self.mismatched(replica, incarnation, commit),
             FromReplica::Balances(balances) => self.replica_read(replica, balances),
         }

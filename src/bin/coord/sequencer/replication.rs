@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::link::Link;
+use super::link::{Link, Voice};
 use super::{Output, Sequencer, bugs, name};
 use crate::reference::bug::Bug;
 use crate::reference::entry::{Command, Entry, Position};
+use crate::reference::members::Life;
 use crate::reference::message::ToReplica;
 
 impl Sequencer {
@@ -24,11 +25,35 @@ impl Sequencer {
         }
     }
 
+    /// A replica without a vote gets one by an entry that names its life. It counts from the
+    /// moment on when it is told that the entry is committed, which it cannot help to bring about.
+    fn admit_newcomers(&mut self) {
+        let mut newcomers = Vec::new();
+        for (link, replica) in self.links.iter().zip(1..) {
+            if let Voice::None(life) = link.voice
+                && !self.members.is(replica, life)
+            {
+                self.members.admit(replica, life);
+                newcomers.push(replica.to_string());
+            }
+        }
+        if newcomers.is_empty() {
+            return;
+        }
+        let (incarnation, after) = (self.incarnation, self.log.last().index);
+        let entry = Entry { incarnation, command: Command::Members(self.members.clone()) };
+        self.log.replace_after(after, [entry]);
+        let (who, place) = (newcomers.join(", "), after + 1);
+        self.out
+            .push(Output::Note(format!("members from position {place} on, having been new: replica {who}")));
+    }
+
     /// Sends every replica what it is due.
     pub(super) fn replicate(&mut self, now: Duration) {
         if !self.phase.is_leading() {
             return;
         }
+        self.admit_newcomers();
         for replica in 0..self.links.len() {
             if self.links[replica].connection().is_some() {
                 self.advance(replica, now);
@@ -102,7 +127,21 @@ impl Sequencer {
             return;
         }
         let link = &mut self.links[replica];
+        link.voice = Voice::Vote;
         link.matched = link.matched.max(index);
+        link.next = link.next.max(index + 1);
+        link.streaming = true;
+        self.count();
+    }
+
+    /// As [`Self::appended`], of a replica that has no vote.
+    pub(super) fn copied(&mut self, replica: usize, incarnation: u64, index: u64, life: Life) {
+        if incarnation != self.incarnation || !self.phase.is_leading() {
+            return;
+        }
+        let link = &mut self.links[replica];
+        link.voice = Voice::None(life);
+        link.copied = link.copied.max(index);
         link.next = link.next.max(index + 1);
         link.streaming = true;
         self.count();
@@ -117,12 +156,13 @@ impl Sequencer {
         }
     }
 
-    /// An entry is committed once a majority holds it durably, *and* it or a later one held by a
-    /// majority is of this coordinator's own incarnation (Raft 5.4.2, figure 8).
+    /// An entry is committed once a majority of members holds it durably, or everybody does, *and*
+    /// it or a later one so held is of this coordinator's own incarnation (Raft 5.4.2, figure 8).
     fn count(&mut self) {
         let mut matched: Vec<u64> = self.links.iter().map(|link| link.matched).collect();
         matched.sort_unstable_by(|a, b| b.cmp(a));
-        let held = matched[self.majority() - 1];
+        let everybody = self.links.iter().map(Link::held).min().unwrap_or(0);
+        let held = matched[self.majority() - 1].max(everybody);
         let own = self.log.position_at(held).is_some_and(|p| p.incarnation == self.incarnation);
         if own && held > self.commit {
             self.note_leadership(held);

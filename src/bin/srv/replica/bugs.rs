@@ -11,6 +11,7 @@ use super::wal::Memory;
 use super::{Replica, ReplicaError};
 use crate::reference::bank::{Balances, Bank, INITIAL};
 use crate::reference::bug::Bug;
+use crate::reference::entry::Command;
 use crate::reference::message::FromReplica;
 
 impl<S: Storage> Replica<S> {
@@ -25,6 +26,15 @@ impl<S: Storage> Replica<S> {
         written.map_err(|e| ReplicaError::io(&self.storage, "rewrite", Name::Data, e))?;
         self.published = Some(self.memory.applied);
         Ok(())
+    }
+}
+
+/// [`Bug::RestartsEmpty`]: it keeps what it calls itself, and takes part as if it knew all.
+pub(super) fn forget_everything(memory: &mut Memory) {
+    if Bug::RestartsEmpty.is_planted() {
+        let members = std::mem::take(&mut memory.bank.members);
+        let bank = Bank { members, ..Bank::default() };
+        *memory = Memory { life: memory.life, bank, ..Memory::default() };
     }
 }
 
@@ -49,6 +59,9 @@ fn accounts(text: &str) -> BTreeMap<String, i64> {
 /// committed was under way when this replica ended.
 pub(super) fn mistake_entry_in_flight(memory: &mut Memory) {
     let Some([entry]) = memory.log.after(memory.applied, 1) else { return };
+    if !matches!(entry.command, Command::Transfer { .. }) {
+        return;
+    }
     if Bug::CatchUpSkips.is_planted() {
         memory.applied += 1;
     } else if Bug::CatchUpTwice.is_planted() {

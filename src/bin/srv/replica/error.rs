@@ -33,16 +33,18 @@ pub enum ReplicaError {
         /// What stood there.
         found: String,
     },
-    /// A data file without its log.
+    /// A frame that is whole, and that this program cannot have written.
     #[error(
-        "{data} exists but its log {log} does not: this replica forgot what it promised. Restore \
-         the log; remove {data} to begin anew only while all other replicas run and agree"
+        "{path} holds at byte {offset} what this program did not write: {found}. Use the program \
+         that wrote it, or another DATAFILE"
     )]
-    LogMissing {
-        /// The data file.
-        data: String,
+    Foreign {
         /// The log file.
-        log: String,
+        path: String,
+        /// Where the frame begins.
+        offset: u64,
+        /// What stood there.
+        found: String,
     },
 }
 

@@ -16,7 +16,8 @@ use crate::reference::bank::Bank;
 use crate::reference::bug::Bug;
 use crate::reference::entry::{Entry, Position};
 use crate::reference::log::Log;
-use crate::reference::message::{FromReplica, ToReplica};
+use crate::reference::members::Life;
+use crate::reference::message::{FromReplica, Standing, ToReplica};
 pub use error::{BadLine, ReplicaError};
 use storage::{Name, Storage, replace};
 use wal::{Memory, Recovered, Wal};
@@ -58,28 +59,29 @@ pub struct Replica<S> {
     recorded_commit: u64,
     published: Option<u64>,
     figures: Figures,
+    in_step: bool,
 }
 
 impl<S: Storage> Replica<S> {
-    /// Remembers what the disk holds; on an empty disk, begins. Also says what is worth a line.
-    pub fn open(mut storage: S, limits: Limits) -> Result<(Self, String), ReplicaError> {
-        let recovered = wal::recover(&mut storage);
-        let (memory, wal, story) =
-            match recovered.map(|found| found.filter(|_| !Bug::RestartsEmpty.is_planted())) {
-                Err(damage @ ReplicaError::Corrupt { .. }) => begin_again(&mut storage, &damage)?,
-                Err(other) => return Err(other),
-                Ok(None) => begin(&mut storage)?,
-                Ok(Some(mut found)) => {
-                    bugs::believe_data_file(&mut storage, &mut found.memory)?;
-                    settle(&mut storage, &mut found)?;
-                    let place = found.memory.log.last();
-                    let story = format!(
-                        "recovered position {}, promised {}, applied {}, torn bytes cut {}",
-                        place.index, found.memory.promised, found.memory.applied, found.torn
-                    );
-                    (found.memory, found.wal, story)
-                }
-            };
+    /// Remembers what the disk holds. Where it holds nothing, or what is damaged, this is another
+    /// `life` of the replica, unlike every other. Also says what is worth a line.
+    pub fn open(mut storage: S, limits: Limits, life: Life) -> Result<(Self, String), ReplicaError> {
+        let (memory, wal, story) = match wal::recover(&mut storage) {
+            Err(damage @ ReplicaError::Corrupt { .. }) => begin_again(&mut storage, life, &damage)?,
+            Err(other) => return Err(other),
+            Ok(None) => begin(&mut storage, life)?,
+            Ok(Some(mut found)) => {
+                bugs::forget_everything(&mut found.memory);
+                bugs::believe_data_file(&mut storage, &mut found.memory)?;
+                settle(&mut storage, &mut found)?;
+                let place = found.memory.log.last();
+                let story = format!(
+                    "recovered position {}, promised {}, applied {}, torn bytes cut {}",
+                    place.index, found.memory.promised, found.memory.applied, found.torn
+                );
+                (found.memory, found.wal, story)
+            }
+        };
         let mut replica = Self {
             storage,
             wal,
@@ -89,6 +91,7 @@ impl<S: Storage> Replica<S> {
             answers: Vec::new(),
             published: None,
             figures: Figures::default(),
+            in_step: false,
         };
         bugs::mistake_entry_in_flight(&mut replica.memory);
         replica.publish()?;
@@ -123,7 +126,11 @@ impl<S: Storage> Replica<S> {
             }
             self.figures.groups += 1;
         }
+        let was_member = self.memory.is_member();
         self.memory.apply_committed();
+        if self.memory.is_member() && !was_member {
+            self.remember_membership()?;
+        }
         if self.wal.outgrew(self.limits.compact_bytes) {
             self.compact()?;
         }
@@ -145,7 +152,7 @@ impl<S: Storage> Replica<S> {
         self.published = Some(self.memory.applied);
         if self.recorded_commit < self.memory.commit {
             self.record_commit();
-            self.sync_log()?;
+            self.sync_log().or_else(|error| if bugs::goes_on_after(&error) { Ok(()) } else { Err(error) })?;
         }
         Ok(())
     }
@@ -160,6 +167,12 @@ impl<S: Storage> Replica<S> {
         (self.memory.log.last().index, self.memory.applied)
     }
 
+    /// Whether, since the start, this replica was once seen to hold all that is committed, with a
+    /// vote: if it lost anything, it has it again.
+    pub fn is_in_step(&self) -> bool {
+        self.in_step
+    }
+
     /// What was done since the start.
     pub fn figures(&self) -> Figures {
         self.figures
@@ -171,7 +184,14 @@ impl<S: Storage> Replica<S> {
             return self.fenced();
         }
         self.adopt(incarnation);
-        FromReplica::Promised { incarnation, last: self.memory.log.last() }
+        let Memory { life, forgetful, ref log, .. } = self.memory;
+        let standing = match forgetful {
+            _ if self.memory.is_member() => Standing::Member,
+            false => Standing::New,
+            true => Standing::Forgetful,
+        };
+        let members = Cow::Owned(self.memory.members());
+        FromReplica::Promised { incarnation, last: log.last(), life, standing, members }
     }
 
     /// The log of a promised incarnation changes only at its word, so a fetch in pieces is sound.
@@ -208,7 +228,29 @@ impl<S: Storage> Replica<S> {
         let index = previous.index + entries.len() as u64;
         self.keep(previous.index, entries)?;
         self.memory.commit = self.memory.commit.max(commit.min(index));
-        Ok(FromReplica::Appended { incarnation, index })
+        self.in_step |= self.memory.is_member() && commit <= index;
+        Ok(self.acknowledge(incarnation, index))
+    }
+
+    /// Who is no member says so with every word: what it holds counts for no majority.
+    fn acknowledge(&self, incarnation: u64, index: u64) -> FromReplica<'static> {
+        match self.memory.is_member() {
+            true => FromReplica::Appended { incarnation, index },
+            false => FromReplica::Copied { incarnation, index, life: self.memory.life },
+        }
+    }
+
+    /// Before the first word with a vote: a member that had to be told again that it is one would
+    /// be missed where every vote is needed.
+    fn remember_membership(&mut self) -> Result<(), ReplicaError> {
+        if Bug::InPlace.is_planted() && self.is_stale() {
+            return self.publish();
+        }
+        if self.recorded_commit < self.memory.commit {
+            self.record_commit();
+            self.sync_log()?;
+        }
+        Ok(())
     }
 
     /// Keeps what is new from the first difference on. What is already there stays, with whatever
@@ -262,11 +304,11 @@ impl<S: Storage> Replica<S> {
             let tail = self.memory.log.after(index, usize::MAX).filter(|_| continues);
             let mut log = Log::starting_after(last);
             log.replace_after(index, tail.unwrap_or(&[]).to_vec());
-            let promised = self.memory.promised;
-            self.memory = Memory { promised, log, commit: index, bank, applied: index };
+            let Memory { promised, life, forgetful, .. } = self.memory;
+            self.memory = Memory { life, forgetful, promised, log, commit: index, bank, applied: index };
             self.wal.demand_rewrite();
         }
-        FromReplica::Appended { incarnation, index }
+        self.acknowledge(incarnation, index)
     }
 
     fn is_fenced(&self, incarnation: u64) -> bool {
@@ -307,30 +349,35 @@ impl<S: Storage> Replica<S> {
     }
 }
 
-/// A replica's first start. The log is there for good before the replica says that it listens.
-fn begin(storage: &mut impl Storage) -> Result<(Memory, Wal, String), ReplicaError> {
+/// A start without a log. It is there for good before the replica says that it listens. A data file
+/// tells that there was one.
+fn begin(storage: &mut impl Storage, life: Life) -> Result<(Memory, Wal, String), ReplicaError> {
     let data = storage.read(Name::Data);
-    let data = data.map_err(|e| ReplicaError::io(storage, "read", Name::Data, e))?;
-    if data.is_some() && !Bug::RestartsEmpty.is_planted() {
-        let (data, log) = (storage.path(Name::Data), storage.path(Name::Log));
-        return Err(ReplicaError::LogMissing { data, log });
-    }
-    let (memory, mut wal) = (Memory::default(), Wal::default());
-    wal.rewrite(storage, &memory).map_err(|e| ReplicaError::io(storage, "create", Name::Log, e))?;
-    Ok((memory, wal, "started with an empty log".into()))
+    let forgetful = data.map_err(|e| ReplicaError::io(storage, "read", Name::Data, e))?.is_some();
+    let why = if forgetful { ", although there is a data file: what it knew is lost" } else { "" };
+    create(storage, Memory::of(life, forgetful), format!("started with an empty log{why}"))
 }
 
 /// What a damaged log still says cannot be told from what it no longer says. It is kept for
 /// whoever asks why, and the replica learns everything anew from the others.
 fn begin_again(
     storage: &mut impl Storage,
+    life: Life,
     damage: &ReplicaError,
 ) -> Result<(Memory, Wal, String), ReplicaError> {
-    let (memory, mut wal) = (Memory::default(), Wal::default());
     let aside = storage.rename(Name::Log, Name::DamagedLog);
     aside.map_err(|e| ReplicaError::io(storage, "set aside", Name::Log, e))?;
+    create(storage, Memory::of(life, true), format!("started with an empty log: {damage}"))
+}
+
+fn create(
+    storage: &mut impl Storage,
+    memory: Memory,
+    story: String,
+) -> Result<(Memory, Wal, String), ReplicaError> {
+    let mut wal = Wal::default();
     wal.rewrite(storage, &memory).map_err(|e| ReplicaError::io(storage, "create", Name::Log, e))?;
-    Ok((memory, wal, format!("started with an empty log, for {damage}")))
+    Ok((memory, wal, story))
 }
 
 /// What a predecessor wrote may be read and still not be on disk. Before a word is said about it,

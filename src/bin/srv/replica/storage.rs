@@ -16,6 +16,8 @@ pub enum Name {
     NextLog,
     /// A log that was found damaged, kept for whoever wants to know why.
     DamagedLog,
+    /// How much of the log was synced, as far as is known.
+    Note,
     /// The data file of the exercise, derived from the log.
     Data,
     /// A data file being written, not yet in force.
@@ -33,6 +35,8 @@ pub trait Storage {
     fn create(&mut self, name: Name, bytes: &[u8]) -> io::Result<()>;
     /// Adds to the end.
     fn append(&mut self, name: Name, bytes: &[u8]) -> io::Result<()>;
+    /// Writes over the beginning of the file, which is made if there is none.
+    fn overwrite(&mut self, name: Name, bytes: &[u8]) -> io::Result<()>;
     /// Makes the content durable.
     fn sync(&mut self, name: Name) -> io::Result<()>;
     /// Gives the file another name, replacing what had it.

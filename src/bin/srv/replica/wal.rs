@@ -3,6 +3,8 @@
 //! One line is one frame: a CRC-32, and the records of one group. A frame is synced before the
 //! next one is written, so a crash can tear the last line and no other: a bad last line is cut
 //! off, a bad line before a good one is corruption. The first line sums up everything older.
+//! After each sync a small file beside the log notes how long it is. Nobody syncs that note: it may
+//! lag behind, but a log that is shorter than it says was cut or damaged after it was synced.
 //! This file must not know the protocol, only what the records do to a memory.
 
 use std::fmt::Write;
@@ -14,11 +16,16 @@ use crate::reference::bank::Bank;
 use crate::reference::bug::{self, Bug};
 use crate::reference::entry::{Command, Entry, Position, Snapshot};
 use crate::reference::log::Log;
+use crate::reference::members::{Life, Members};
 use crate::reference::words::{BadWord, Words, write_entries, write_snapshot};
 
 /// What a replica must never forget, and what it may rebuild from that.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
+    /// Which life of the replica this is: drawn when its files are made.
+    pub life: Life,
+    /// There were files before these, and what they said is lost.
+    pub forgetful: bool,
     /// The highest incarnation followed; lower ones are refused.
     pub promised: u64,
     /// Entries after the state that the log file begins with.
@@ -32,6 +39,26 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// The first memory of a replica: empty, with a life of its own.
+    pub fn of(life: Life, forgetful: bool) -> Self {
+        Self { life, forgetful, ..Self::default() }
+    }
+
+    /// Whether a committed entry names this life: only then does this replica's word count.
+    pub fn is_member(&self) -> bool {
+        self.bank.members.include(self.life)
+    }
+
+    /// Who are members at the end of the log, committed or not.
+    pub fn members(&self) -> Members {
+        let tail = self.log.after(self.applied, usize::MAX).unwrap_or(&[]);
+        let latest = tail.iter().rev().find_map(|entry| match &entry.command {
+            Command::Members(members) => Some(members),
+            Command::Noop | Command::Transfer { .. } => None,
+        });
+        latest.unwrap_or(&self.bank.members).clone()
+    }
+
     /// Lets the bank see every committed entry, each once, in order.
     pub fn apply_committed(&mut self) {
         while self.applied < self.commit {
@@ -51,7 +78,7 @@ impl Memory {
         let count = usize::try_from(self.commit.saturating_sub(self.applied)).unwrap_or(usize::MAX);
         let mut entries = self.log.after(self.applied, count).unwrap_or(&[]).to_vec();
         entries.sort_by_key(|entry| match entry.command {
-            Command::Noop => i64::MIN,
+            Command::Noop | Command::Members(_) => i64::MIN,
             Command::Transfer { time, .. } => time,
         });
         for entry in &entries {
@@ -68,6 +95,8 @@ pub struct Wal {
     must_rewrite: bool,
     length: u64,
     base_length: u64,
+    /// The checksum of the first frame, by which a note is known to speak of this file.
+    base: String,
 }
 
 impl Wal {
@@ -104,12 +133,18 @@ impl Wal {
         }
         let frame = frame(&self.staged);
         storage.append(Name::Log, frame.as_bytes())?;
-        if !Bug::AckBeforeSync.is_planted() || bug::background_sync_is_due() {
-            storage.sync(Name::Log)?;
-        }
         self.length += frame.len() as u64;
         self.staged.clear();
-        Ok(())
+        if Bug::AckBeforeSync.is_planted() && !bug::background_sync_is_due() {
+            return Ok(());
+        }
+        storage.sync(Name::Log)?;
+        self.note(storage)
+    }
+
+    /// Notes what is synced by now.
+    fn note(&self, storage: &mut impl Storage) -> io::Result<()> {
+        storage.overwrite(Name::Note, frame(&format!(" {} {:020}", self.base, self.length)).as_bytes())
     }
 
     /// Whether so much was added that a new file is worth its writing.
@@ -123,19 +158,36 @@ impl Wal {
         replace(storage, (Name::NextLog, Name::Log), frame.as_bytes())?;
         self.length = frame.len() as u64;
         self.base_length = self.length;
+        self.base = checksum(&frame).to_owned();
         self.must_rewrite = false;
         self.staged.clear();
-        Ok(())
+        self.note(storage)
     }
 }
 
 fn base_record(memory: &Memory) -> String {
-    let mut text = format!(" base {} {} ", memory.promised, memory.commit);
+    let past = if memory.forgetful { "forgetful" } else { "new" };
+    let mut text = format!(" base {} {past} {} {} ", memory.life, memory.promised, memory.commit);
     let at = memory.log.position_at(memory.applied).unwrap_or(memory.log.base());
     let _ = write_snapshot(&mut text, at, &memory.bank);
     text.push(' ');
     let _ = write_entries(&mut text, memory.log.after(at.index, usize::MAX).unwrap_or(&[]));
     text
+}
+
+fn checksum(frame: &str) -> &str {
+    frame.get(..8).unwrap_or_default()
+}
+
+/// How long the log that begins with the frame of this checksum certainly was, by the note.
+fn noted_length(storage: &mut impl Storage, base: &str) -> Result<u64, ReplicaError> {
+    let note = storage.read(Name::Note);
+    let note = note.map_err(|e| ReplicaError::io(storage, "read", Name::Note, e))?.unwrap_or_default();
+    let told = checked(&note).and_then(|text| {
+        let (of, length) = text.strip_prefix(' ')?.split_once(' ')?;
+        length.parse().ok().filter(|_| of == base)
+    });
+    Ok(told.unwrap_or(0))
 }
 
 fn frame(records: &str) -> String {
@@ -161,19 +213,30 @@ pub fn recover(storage: &mut impl Storage) -> Result<Option<Recovered>, ReplicaE
     let path = storage.path(Name::Log);
     let corrupt = |offset, found| ReplicaError::Corrupt { path: path.clone(), offset, found };
     let (mut memory, mut length, mut base_length) = (Memory::default(), 0, 0);
+    let mut base = String::new();
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
         let Some(records) = checked(line) else { break };
         if length == 0 {
             base_length = line.len() as u64;
+            base = String::from_utf8_lossy(&line[..8]).into_owned();
         }
-        replay(records, &mut memory, length == 0).map_err(|bad| corrupt(length, bad.to_string()))?;
+        replay(records, &mut memory, length == 0).map_err(|bad| ReplicaError::Foreign {
+            path: path.clone(),
+            offset: length,
+            found: bad.to_string(),
+        })?;
         length += line.len() as u64;
     }
     let rest = &bytes[length as usize..];
     let sound_later = rest.split_inclusive(|&byte| byte == b'\n').any(|line| checked(line).is_some());
-    if length == 0 || sound_later {
+    let gap = sound_later && !Bug::HalfRecord.is_planted();
+    if length == 0 || gap {
         let found = if length == 0 { "no sound first frame" } else { "a bad frame before sound ones" };
         return Err(corrupt(length, found.into()));
+    }
+    let synced = noted_length(storage, &base)?;
+    if length < synced && !Bug::HalfRecord.is_planted() {
+        return Err(corrupt(length, format!("the end, or a bad frame, where {synced} bytes were synced")));
     }
     memory.commit = memory.commit.min(memory.log.last().index);
     if Bug::WallClockOrder.is_planted() {
@@ -181,7 +244,7 @@ pub fn recover(storage: &mut impl Storage) -> Result<Option<Recovered>, ReplicaE
     }
     memory.apply_committed();
     let torn = rest.len() as u64;
-    Ok(Some(Recovered { memory, wal: Wal { length, base_length, ..Wal::default() }, torn }))
+    Ok(Some(Recovered { memory, wal: Wal { length, base_length, base, ..Wal::default() }, torn }))
 }
 
 /// The records of a frame that is whole.
@@ -189,7 +252,9 @@ fn checked(line: &[u8]) -> Option<&str> {
     let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
     let (sum, records) = line.split_at_checked(8)?;
     let stored = u32::from_str_radix(sum, 16).ok()?;
-    (stored == crc32fast::hash(records.as_bytes())).then_some(records)
+    // One flipped bit makes a small letter of a sum a capital one, which would read the same.
+    let as_written = !sum.bytes().any(|byte| byte.is_ascii_uppercase());
+    (as_written && stored == crc32fast::hash(records.as_bytes())).then_some(records)
 }
 
 fn replay(records: &str, memory: &mut Memory, first: bool) -> Result<(), BadWord> {
@@ -210,6 +275,12 @@ fn replay(records: &str, memory: &mut Memory, first: bool) -> Result<(), BadWord
 }
 
 fn replay_base(words: &mut Words<'_>, memory: &mut Memory) -> Result<(), BadWord> {
+    memory.life = words.counter("a life")?;
+    memory.forgetful = match words.next_word().unwrap_or("") {
+        "new" => false,
+        "forgetful" => true,
+        other => return Err(BadWord::new("`new` or `forgetful`", other)),
+    };
     memory.promised = words.counter("an incarnation")?;
     memory.commit = words.counter("an index")?;
     let Snapshot { last, bank } = words.snapshot()?;

@@ -43,17 +43,19 @@ impl<M: Model, const N: usize> Engine<'_, M, N> {
         for &number in &goal.definite {
             if !attempt.bits.fired(self.slot(number))
                 && may(self, number)
+                && let Some(state) = self.applied(attempt, number)
                 && !self.more_urgent(attempt, number, goal)
             {
-                self.visit(attempt, number, meter)?;
+                self.visit(attempt, number, state, meter)?;
             }
         }
         for &class in &goal.classes {
             if let Some(number) = self.unused(class, attempt)
                 && may(self, number)
+                && let Some(state) = self.applied(attempt, number)
                 && !self.open_one_will_do(attempt, number, goal)
             {
-                self.visit(attempt, number, meter)?;
+                self.visit(attempt, number, state, meter)?;
             }
         }
         Ok(())

@@ -1,0 +1,12 @@
+#![no_main]
+
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use rsm_check_fuzz::{Parser, kept, mutated};
+
+fuzz_target!(|bytes: &[u8]| {
+    kept(Parser::Workload, bytes);
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutated(Parser::Workload, data, size, max_size, seed)
+});
