@@ -171,8 +171,8 @@ fn an_undecided_run_is_drawn_and_says_why_it_is_undecided() {
     chrome.assert_clean();
 }
 
-/// A quiet run's beginning and end with a hundred thousand operations between them.
-fn many(history: &str) -> String {
+/// A quiet run's beginning and end with so many operations between them.
+fn many(history: &str, count: u64) -> String {
     let client = |line: &str| !line.contains(r#""process":"cluster""#);
     let lines: Vec<&str> = history.lines().collect();
     let (first, last) = (
@@ -183,7 +183,7 @@ fn many(history: &str) -> String {
     let before: serde_json::Value = serde_json::from_str(lines[first - 1]).unwrap();
     let (mut index, mut time) = (first, before["time"].as_u64().unwrap());
     let mut balances = [100_i64, 100];
-    for at in 0..100_000 {
+    for at in 0..count {
         let (from, to) = if at % 2 == 0 { (0, 1) } else { (1, 0) };
         balances[from] -= 1;
         balances[to] += 1;
@@ -215,7 +215,7 @@ fn many(history: &str) -> String {
 fn a_hundred_thousand_operations_fit_into_five_megabytes_and_can_be_searched() {
     let bench = Bench::new();
     quiet(&bench, "10", 0);
-    edit(&bench.run_dir().join("history.jsonl"), |text| many(&text));
+    edit(&bench.run_dir().join("history.jsonl"), |text| many(&text, 100_000));
     judge_again(&bench);
     let size = std::fs::metadata(bench.run_dir().join("report.html")).unwrap().len();
     assert!(size < 5_000_000, "{size} bytes");
@@ -258,4 +258,44 @@ fn no_name_and_no_log_line_becomes_a_script() {
         true
     );
     chrome.assert_clean();
+}
+
+/// Figures for docs/benchmarks-report.md: nothing here is judged.
+#[test]
+#[ignore = "a measurement: cargo test --release --test browser -- --ignored --nocapture"]
+fn how_large_the_page_is_how_soon_it_answers_and_how_long_it_draws() {
+    let repeats = 9;
+    for count in [10_000, 100_000, 1_000_000, 3_000_000] {
+        let bench = Bench::new();
+        quiet(&bench, "10", 0);
+        edit(&bench.run_dir().join("history.jsonl"), |text| many(&text, count));
+        judge_again(&bench);
+        let report = bench.run_dir().join("report.html");
+        let size = std::fs::metadata(&report).unwrap().len();
+        let (mut ready, mut took) = (Vec::new(), Vec::new());
+        for _ in 0..repeats {
+            let Some(mut chrome) = Chrome::open(&report) else { return };
+            let figure = |chrome: &mut Chrome, of: &str| {
+                chrome.eval(of).as_str().and_then(|text| text.parse::<f64>().ok()).unwrap()
+            };
+            ready.push(figure(&mut chrome, "document.documentElement.dataset.ready"));
+            for press in ["+", "+", "ArrowRight", "+", "ArrowRight", "-", "-", "ArrowLeft", "-", "0"] {
+                chrome.click("#chart");
+                chrome.press(press);
+                took.push(figure(&mut chrome, "document.querySelector('#chart').dataset.took"));
+            }
+        }
+        let sorted = |figures: &mut Vec<f64>| figures.sort_by(f64::total_cmp);
+        (sorted(&mut ready), sorted(&mut took));
+        let at = |figures: &[f64], part: f64| figures[((figures.len() - 1) as f64 * part) as usize];
+        println!(
+            "{count} operations: {size} bytes; answers after {} ms (median), {} (slowest of {repeats}); redraws {} ms (median), {} (99 %), {} (slowest of {})",
+            at(&ready, 0.5),
+            at(&ready, 1.0),
+            at(&took, 0.5),
+            at(&took, 0.99),
+            at(&took, 1.0),
+            took.len()
+        );
+    }
 }
