@@ -286,7 +286,8 @@ fn how_large_the_page_is_how_soon_it_answers_and_how_long_it_draws() {
             }
         }
         let sorted = |figures: &mut Vec<f64>| figures.sort_by(f64::total_cmp);
-        (sorted(&mut ready), sorted(&mut took));
+        sorted(&mut ready);
+        sorted(&mut took);
         let at = |figures: &[f64], part: f64| figures[((figures.len() - 1) as f64 * part) as usize];
         println!(
             "{count} operations: {size} bytes; answers after {} ms (median), {} (slowest of {repeats}); redraws {} ms (median), {} (99 %), {} (slowest of {})",
