@@ -65,5 +65,9 @@ impl World {
             2 => disk.cut_off_end(&mut self.chance),
             _ => disk.flip_a_bit(&mut self.chance),
         }
+        drop(disk);
+        // At once: with the power it could lose the note of how long its log was, and then nobody
+        // can tell that synced data is missing (docs/PROTOCOL.md, "A wrong disk").
+        self.start(replica);
     }
 }
